@@ -1,0 +1,48 @@
+# One static library and one test program per folder of src/, linked by src/layers.txt.
+# `x.cc` belongs to the library, `x_test.cc` to the folder's test program.
+
+function(holdfast_add_layers layers_file)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${layers_file})
+  file(STRINGS ${layers_file} lines REGEX "^[a-z]")
+  foreach(line IN LISTS lines)
+    string(REGEX MATCH "^([a-z/]+):(.*)$" _ "${line}")
+    set(folder ${CMAKE_MATCH_1})
+    separate_arguments(allowed UNIX_COMMAND "${CMAKE_MATCH_2}")
+    holdfast_add_layer(${folder} "${allowed}")
+  endforeach()
+endfunction()
+
+function(holdfast_add_layer folder allowed)
+  string(REPLACE "/" "_" name ${folder})
+  set(directory ${CMAKE_SOURCE_DIR}/src/${folder})
+  file(GLOB sources CONFIGURE_DEPENDS ${directory}/*.cc)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
+
+  set(links ${HOLDFAST_EXTERNAL_${name}})
+  foreach(lower IN LISTS allowed)
+    string(REPLACE "/" "_" lower ${lower})
+    list(APPEND links holdfast_${lower})
+  endforeach()
+
+  if(sources)
+    add_library(holdfast_${name} STATIC ${sources})
+    target_include_directories(holdfast_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(holdfast_${name} PUBLIC ${links})
+  else()
+    add_library(holdfast_${name} INTERFACE)
+    target_include_directories(holdfast_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(holdfast_${name} INTERFACE ${links})
+  endif()
+
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE holdfast_${name} GTest::gmock GTest::gtest_main)
+    target_compile_definitions(${name}_test PRIVATE
+        HOLDFAST_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures"
+        HOLDFAST_SOURCE="${CMAKE_SOURCE_DIR}")
+    add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1)
+    set_tests_properties(unit.${name} PROPERTIES TIMEOUT 600 LABELS unit)
+  endif()
+endfunction()

@@ -1,0 +1,32 @@
+# Compiler, warnings, sanitizers. Asserts stay on in every build: a broken invariant must never
+# reach a repository.
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  # Several checkouts share one cache: paths are taken relative to the checkout.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+      CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Woverloaded-virtual
+                    -Wimplicit-fallthrough -Wcast-qual -Wundef -Werror)
+add_compile_options(-fstack-protector-strong)
+add_compile_definitions(_FILE_OFFSET_BITS=64 _GNU_SOURCE)
+
+set(HOLDFAST_SANITIZE "" CACHE STRING "sanitizers, comma-separated: address,undefined | thread")
+if(HOLDFAST_SANITIZE)
+  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
+  # g++ 12 reports false positives of these two under sanitizers.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-stringop-overflow)
+endif()
