@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+namespace holdfast {
+
+// Names an object: 1 to 512 characters of [a-z A-Z 0-9 . _ - /], no empty segment, none that starts
+// with a dot. A wrong key is a mistake of ours: asserted.
+class ObjectKey {
+  public:
+    explicit ObjectKey(std::string text);
+    std::string const& text() const { return text_; }
+    auto operator<=>(ObjectKey const&) const = default;
+
+  private:
+    std::string text_;
+};
+
+struct ObjectInfo {
+    ObjectKey key;
+    std::uint64_t size;
+    Time modified;  // by the store's clock: a hint, never a proof
+};
+
+// Objects that are written once and never changed. Every method is thread-safe and may be repeated.
+//
+// Errors of every method: unreachable (the store does not answer, retry), no_space, io, cancelled.
+class Store {
+  public:
+    virtual ~Store() = default;
+
+    // Stores the concatenation of `parts` under `key`. On success it survives power loss. On failure
+    // `key` holds what it held before, or the whole new object (where a store cannot tell), never a
+    // part. A key that already holds these very bytes is a success; other bytes fail with `exists`
+    // and stay.
+    virtual Result<void> put(ObjectKey const& key, std::span<ByteView const> parts,
+                             std::stop_token stop) = 0;
+    Result<void> put(ObjectKey const& key, ByteView bytes, std::stop_token stop) {
+        return put(key, std::span<ByteView const>(&bytes, 1), stop);
+    }
+
+    // The whole object. not_found when there is none.
+    virtual Result<Bytes> get(ObjectKey const& key, std::stop_token stop) = 0;
+    // Exactly `length` bytes from `offset`; damaged when the object ends before.
+    virtual Result<Bytes> get_range(ObjectKey const& key, std::uint64_t offset, std::uint64_t length,
+                                    std::stop_token stop) = 0;
+    // Size and time. not_found when there is none.
+    virtual Result<ObjectInfo> head(ObjectKey const& key, std::stop_token stop) = 0;
+    // Calls `visit` for each object whose key starts with `prefix`, in the order of keys. Objects that
+    // are put or removed meanwhile may or may not show. An error of `visit` ends it and is returned.
+    virtual Result<void> list(std::string_view prefix,
+                              std::function<Result<void>(ObjectInfo const&)> const& visit,
+                              std::stop_token stop) = 0;
+    // Removes the object; one that is not there is a success.
+    virtual Result<void> remove(ObjectKey const& key, std::stop_token stop) = 0;
+
+    // For messages: "/backups/main", "s3://bucket/prefix". Never a secret.
+    virtual std::string describe() const = 0;
+};
+
+// Opens the store that `url` names: a path or file:///path. `usage` for a kind that does not exist.
+// With `create`, makes what is missing (a directory, mode 0700); without, a missing place is not_found.
+struct OpenStoreOptions {
+    bool create = false;
+};
+Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions options);
+
+}  // namespace holdfast
