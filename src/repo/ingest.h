@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+
+#include "os/executor.h"
+#include "repo/content.h"
+
+namespace holdfast {
+
+// How a stream is cut into chunks. The source chooses; the repository parses no foreign format.
+struct Layout {
+    enum class Cut : std::uint8_t {
+        content,  // FastCDC with a keyed gear table: 256 KiB min, 1 MiB average, 4 MiB max
+        pages,    // every 128 KiB from the start: PostgreSQL data files
+        stated,   // at the offsets in `cuts` (tensors), and every 1 MiB between two of them
+    };
+    Cut cut = Cut::content;
+    std::vector<std::uint64_t> cuts;  // ascending offsets from the start of the stream
+};
+
+struct IngestLimits {
+    std::size_t pack_bytes = 32u << 20;        // a pack is closed when it holds this much
+    std::size_t packs_in_flight_max = 2;       // closed and not yet stored
+    std::size_t frames_in_flight_bytes = 32u << 20;  // raw bytes between chunker and pack
+    int zstd_level = 3;
+};
+
+struct IngestStatistics {
+    std::uint64_t bytes_in = 0;       // raw, holes not counted
+    std::uint64_t chunks_new = 0, chunks_known = 0;
+    std::uint64_t bytes_new = 0;      // raw bytes of new chunks
+    std::uint64_t bytes_stored = 0;   // sealed bytes put into packs, directories included
+    std::uint64_t packs = 0;
+};
+
+// The way in: streams → chunks → keyed id → already stored? → frame → codec → seal → pack → store →
+// index. One direction; memory is bounded by IngestLimits whatever the size of the data.
+//
+// open_stream/append/finish are called from one thread (the producer); the stages behind run on the
+// executor. The first error of any stage is returned by every later call.
+class Ingest {
+  public:
+    class Stream {
+      public:
+        virtual ~Stream() = default;
+        virtual Result<void> append(ByteView bytes) = 0;
+        // `length` zeros that take no room. Long runs of zeros in append() become holes, too: no.
+        // A hole is what the source says is one.
+        virtual Result<void> hole(std::uint64_t length) = 0;
+        // The content, its extent lists stored. The chunks are durable only after flush().
+        virtual Result<Content> finish() = 0;
+    };
+
+    virtual ~Ingest() = default;
+    // Dropping the stream without finish() forgets it; its chunks may stay and be garbage.
+    virtual std::unique_ptr<Stream> open_stream(ChunkKind kind, Layout layout) = 0;
+    // Whether all chunks of `content` (its lists too) are stored where this writer may rely on them.
+    // Used before a file is taken over from the cache unread. Lists themselves can be read only by a
+    // reader; a writer keeps what it wrote in its own authenticated cache.
+    virtual bool knows(ChunkId const& chunk) const = 0;
+    // Stores everything that is pending: packs, then the index that names them. After success every
+    // content returned so far is durable.
+    virtual Result<void> flush() = 0;
+    virtual IngestStatistics statistics() const = 0;
+};
+
+}  // namespace holdfast

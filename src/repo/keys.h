@@ -1,0 +1,68 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "crypto/crypto.h"
+#include "repo/ids.h"
+
+namespace holdfast {
+
+enum class Role : std::uint8_t {
+    writer = 1,  // back up; cannot read what anyone wrote
+    reader = 2,  // restore, verify
+    admin = 4,   // add keys, delete
+};
+using Roles = std::uint8_t;  // Role values or-ed
+constexpr Roles operator|(Role a, Role b) { return static_cast<Roles>(a) | static_cast<Roles>(b); }
+constexpr Roles kAllRoles = 7;
+// "writer", "reader", "admin", or joined by '+': "writer+reader".
+std::string to_text(Roles roles);
+Result<Roles> parse_roles(std::string_view text);
+
+// What one holder knows. Every bundle signs with a key of its own and is certified by the admin.
+struct KeyBundle {
+    BundleId id;
+    RepositoryId repository;
+    Roles roles = 0;
+    Secret id_key;                       // 32 bytes: chunk ids, chunker's table
+    Secret index_key;                    // 32 bytes: index, points, logs
+    BoxPublicKey data_public{};          // frames are sealed to it
+    std::optional<Secret> data_private;  // readers only
+    SignKey sign;                        // this bundle's own
+    SignPublicKey admin_public{};        // the first admin's: root of trust
+    std::optional<SignKey> admin_sign;   // admins only
+    std::string label;                   // "init on ncl-01": for people
+
+    bool has(Role role) const { return (roles & static_cast<Roles>(role)) != 0; }
+    KeyBundle clone() const;
+};
+
+// The fields of a bundle as bytes: what is wrapped, and what a key file holds.
+Secret encode(KeyBundle const& bundle);
+Result<KeyBundle> decode_bundle(ByteView bytes);
+
+// A key object's content: certificate in the clear (id, roles, public signing key, label; signed by
+// the admin), then, when there is a password, the bundle wrapped by it, then a plain checksum that
+// tells `damaged` from `key_refused`.
+Result<Bytes> wrap_bundle(KeyBundle const& bundle, SignKey const& admin, std::optional<ByteView> password,
+                          Random& random);
+struct KeyCertificate {
+    BundleId id;
+    RepositoryId repository;
+    Roles roles = 0;
+    SignPublicKey sign_public{};
+    std::string label;
+};
+// Checks the checksum and, given the admin's key, the signature.
+Result<KeyCertificate> read_certificate(ByteView object, std::optional<SignPublicKey> admin);
+// key_refused on a wrong password or an object without a wrapped bundle; damaged by checksum; bounds
+// the stored argon2 parameters before it uses them.
+Result<KeyBundle> unwrap_bundle(ByteView object, ByteView password);
+
+// A key file (what `key export` makes, mode 0600): text lines that name what it is, then the bundle,
+// base64, with a checksum. `damaged` tells a truncated or flipped file, `usage` one that is none.
+std::string to_key_file(KeyBundle const& bundle);
+Result<KeyBundle> parse_key_file(std::string_view text);
+
+}  // namespace holdfast

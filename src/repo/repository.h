@@ -1,0 +1,87 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <stop_token>
+
+#include "os/clock.h"
+#include "os/executor.h"
+#include "os/random.h"
+#include "repo/fetch.h"
+#include "repo/ingest.h"
+#include "repo/keys.h"
+#include "repo/point.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+// What the repository needs of the world, so that a simulator can give it another one. Outlives it.
+struct RepositoryWorld {
+    Clock& clock;
+    Random& random;
+    Executor& executor;
+    // This client's own directories: `state` remembers log heads, `cache` what can be rebuilt. Empty:
+    // nothing is remembered (tests only).
+    std::filesystem::path state;
+    std::filesystem::path cache;
+};
+
+struct OpenRepositoryOptions {
+    // Take what the store shows although this client remembers newer log heads.
+    bool accept_rollback = false;
+};
+
+// A point that could not be read as what it should be: listed beside the good ones, never hidden.
+struct DamagedPoint {
+    std::string key;  // of the object
+    Error error;
+};
+
+struct PointList {
+    std::vector<PointInfo> points;  // oldest first
+    std::vector<DamagedPoint> damaged;
+};
+
+// A repository that is open with one key bundle. Thread-safe except where an Ingest says otherwise.
+class Repository {
+  public:
+    virtual ~Repository() = default;
+
+    virtual RepositoryId id() const = 0;
+    virtual KeyBundle const& keys() const = 0;
+    virtual Store& store() const = 0;
+    virtual RepositoryWorld const& world() const = 0;
+
+    // Points of all datasets or of one, oldest first. A repository that went back in time fails with
+    // `damaged` (exit 6), unless rollback was accepted. With admin rights, points that have no receipt
+    // get one.
+    virtual Result<PointList> points(std::stop_token stop) = 0;
+    virtual Result<PointList> points_of(std::string_view dataset, std::stop_token stop) = 0;
+
+    // The way in, one capture at a time. Takes a lease, renewed until the Ingest is gone.
+    virtual Result<std::unique_ptr<Ingest>> begin_ingest(IngestLimits limits, std::stop_token stop) = 0;
+    // Flushes, then stores the point, then the log entry (and, as admin, the receipt), in this order.
+    // When it returns, the point is acknowledged.
+    virtual Result<PointInfo> publish(Ingest& ingest, RecoveryPoint point, std::stop_token stop) = 0;
+
+    // The way out. key_refused without a reader's key.
+    virtual Result<std::unique_ptr<Fetch>> begin_fetch(FetchLimits limits, std::stop_token stop) = 0;
+};
+
+// Creates an empty repository with one bundle of all roles, and returns that bundle (not yet wrapped:
+// the caller has passed the password, which wraps its copy under keys/). `exists` when the store holds
+// anything already. On failure the store is left without holdfast.json.
+Result<KeyBundle> create_repository(Store& store, RepositoryWorld const& world, ByteView password,
+                                    std::stop_token stop);
+
+// Finds the bundle that `password` unwraps. key_refused when none does; damaged when a key object is
+// not what was written (checksum) and no other one fits.
+Result<KeyBundle> unlock_repository(Store& store, ByteView password, std::stop_token stop);
+
+// Opens with a bundle. Checks that the repository is the bundle's, that its format is one that this
+// version knows (a newer one is `usage`: "newer", never damaged), and holdfast.json's signature.
+Result<std::unique_ptr<Repository>> open_repository(Store& store, KeyBundle keys, RepositoryWorld world,
+                                                    OpenRepositoryOptions options, std::stop_token stop);
+
+}  // namespace holdfast
