@@ -1,0 +1,44 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "repo/content.h"
+
+namespace holdfast {
+
+enum class EntryType : std::uint8_t {
+    file = 1,
+    directory = 2,
+    symlink = 3,
+    fifo = 4,
+    socket = 5,
+    character_device = 6,
+    block_device = 7,
+};
+
+// What a tree holds about one name. Names and link targets are bytes without '/' and NUL (names) or
+// NUL (targets); owners are kept as numbers and as names, and a restore maps by name first.
+struct Entry {
+    std::string name;
+    EntryType type = EntryType::file;
+    std::uint32_t mode = 0;   // permission bits with setuid, setgid, sticky: 07777
+    std::uint32_t uid = 0, gid = 0;
+    std::string user, group;  // empty where the system had no name
+    std::int64_t mtime_seconds = 0;      // since 1970, any sign
+    std::uint32_t mtime_nanoseconds = 0; // 0 … 999,999,999
+    // Entries of one point with the same number are one file (hard links); 0: no other link. Each of
+    // them has the content, so that each restores by itself.
+    std::uint64_t link_group = 0;
+    std::uint64_t device = 0;   // character and block devices: makedev number
+    std::string target;         // symlinks
+    // Extended attributes as the kernel gives them, ACLs and capabilities included
+    // (system.posix_acl_access, security.capability, user.*, trusted.* …).
+    std::map<std::string, Bytes> xattrs;
+    // Files: the bytes. Directories: the serialised directory (ChunkKind::tree).
+    Content content;
+};
+
+}  // namespace holdfast
