@@ -1,6 +1,11 @@
 # One static library and one test program per folder of src/, linked by src/layers.txt.
 # `x.cc` belongs to the library, `x_test.cc` to the folder's test program.
 
+# What the sanitizer builds need, and no more. Layers with threads of their own run under tsan.
+set(HOLDFAST_THREADED os store repo archive runbook)
+add_custom_target(unit_tests)
+add_custom_target(thread_tests)
+
 function(holdfast_add_layers layers_file)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${layers_file})
   file(STRINGS ${layers_file} lines REGEX "^[a-z]")
@@ -43,6 +48,12 @@ function(holdfast_add_layer folder allowed)
         HOLDFAST_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures"
         HOLDFAST_SOURCE="${CMAKE_SOURCE_DIR}")
     add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1)
-    set_tests_properties(unit.${name} PROPERTIES TIMEOUT 600 LABELS unit)
+    set(labels unit)
+    add_dependencies(unit_tests ${name}_test)
+    if(${folder} IN_LIST HOLDFAST_THREADED)
+      list(APPEND labels threads)
+      add_dependencies(thread_tests ${name}_test)
+    endif()
+    set_tests_properties(unit.${name} PROPERTIES TIMEOUT 600 LABELS "${labels}")
   endif()
 endfunction()
