@@ -26,14 +26,21 @@ class Sha256 {
 };
 
 // HMAC-SHA-256 (RFC 2104) under one key, many times. Thread-safe: each call works on its own copy of
-// the keyed state.
+// the keyed state. Wiped when it goes away; copies are cheap and wiped too.
 class HmacKey {
   public:
+    using State = std::array<std::uint64_t, 14>;  // SHA256_CTX after the padded key block
+
     explicit HmacKey(ByteView key);
+    HmacKey(HmacKey const&) = default;
+    HmacKey& operator=(HmacKey const&) = default;
+    ~HmacKey();
     Hash32 of(ByteView bytes) const;
+    // Of the concatenation.
+    Hash32 of(ByteView first, ByteView second) const;
 
   private:
-    std::array<std::uint8_t, 256> inner_{}, outer_{};  // SHA256_CTX after the padded key block
+    State inner_{}, outer_{};
 };
 
 // HKDF-SHA-256 (RFC 5869), extract and expand.
@@ -44,7 +51,12 @@ struct Argon2Cost {
     std::uint64_t memory_bytes = 32u << 20;
     std::uint32_t passes = 4;
 };
-// Fails when memory is short. 8 KiB <= memory <= 4 GiB, 1 <= passes <= 64, salt of 16 bytes.
+// 8 KiB <= memory <= 4 GiB, 1 <= passes <= 64: what may be read from a store and then be used.
+constexpr bool is_sane(Argon2Cost cost) {
+    return cost.memory_bytes >= (8u << 10) && cost.memory_bytes <= (std::uint64_t{4} << 30) &&
+           cost.passes >= 1 && cost.passes <= 64;
+}
+// Fails when memory is short (io) or the cost is not sane (damaged). Salt of 16 bytes, size >= 16.
 Result<Secret> argon2id(ByteView password, ByteView salt, Argon2Cost cost, std::size_t size);
 
 // AES-256-GCM (NIST SP 800-38D). A nonce never repeats under one key.
@@ -58,6 +70,7 @@ void gcm_seal(ByteView key32, GcmNonce const& nonce, ByteView associated, ByteVi
 
 // XChaCha20-Poly1305 (libsodium, IETF construction with 24-byte nonces drawn at random): for small
 // objects under long-lived keys. The result is nonce (24) ‖ ciphertext ‖ tag (16).
+inline constexpr std::size_t kXChaChaOverheadBytes = 40;
 Bytes xchacha_seal(ByteView key32, Random& random, ByteView associated, ByteView plain);
 // `damaged` when it does not open.
 Result<Bytes> xchacha_open(ByteView key32, ByteView associated, ByteView sealed);
