@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "codec/codec.h"
 #include "repo/ids.h"
 
 namespace holdfast {
@@ -35,6 +36,10 @@ struct Content {
 };
 
 inline constexpr std::uint8_t kContentDepthMax = 4;
+// No chunk is larger than what one frame may hold.
+inline constexpr std::size_t kChunkBytesMax = kFrameRawBytesMax;
+// The longest spelling of one extent.
+inline constexpr std::size_t kExtentBytesMax = 1 + 32 + 5 + 10;
 // More extents than this are moved into a list.
 inline constexpr std::size_t kInlineExtentsMax = 32;
 
@@ -44,7 +49,7 @@ inline constexpr std::size_t kInlineExtentsMax = 32;
 void encode(Content const& content, ByteWriter& writer);
 void encode(Extent const& extent, ByteWriter& writer);
 // `damaged` on anything that encode() could not have written (depth, overflow, lengths that do not
-// add up to the size at depth 0).
+// add up to the size at depth 0, an empty extent, one beyond kChunkBytesMax).
 Result<Content> decode_content(ByteReader& reader);
 Result<Extent> decode_extent(ByteReader& reader);
 
