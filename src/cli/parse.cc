@@ -1,0 +1,151 @@
+// The only file that sees CLI11: it costs five seconds to compile.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "os/signals.h"
+
+#ifndef HOLDFAST_VERSION
+#define HOLDFAST_VERSION "0.0.0"
+#endif
+
+namespace holdfast::cli {
+namespace {
+
+// The long flag's name without dashes: "-n,--dry-run" is "dry-run".
+std::string option_name(OptionSpec const& option) {
+    auto at = option.flag.rfind("--");
+    return option.flag.substr(at + 2);
+}
+
+struct Values {
+    std::map<std::string, std::vector<std::string>> texts;
+    std::map<std::string, bool> switches;
+};
+
+void add_option(CLI::App& app, OptionSpec const& option, Values& values) {
+    auto name = option_name(option);
+    if (option.value.empty()) {
+        app.add_flag(option.flag, values.switches[name], option.help);
+    } else {
+        auto* added = app.add_option(option.flag, values.texts[name], option.help);
+        added->type_name(option.value)->type_size(1)->allow_extra_args(false);
+        if (!option.many) added->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    }
+}
+
+void add_command(CLI::App& app, Command const& command, Values& values) {
+    app.description(command.summary + (command.details.empty() ? "" : "\n\n" + command.details));
+    for (auto const& argument : command.arguments) {
+        auto* added = app.add_option(argument.name, values.texts[argument.name], argument.help);
+        if (!argument.optional) added->required();
+        if (!argument.many) added->expected(argument.optional ? 0 : 1, 1);
+        added->type_name("");
+    }
+    for (auto const& option : command.options) add_option(app, option, values);
+    app.fallthrough();  // global options may stand behind the command, too
+}
+
+std::string first_word(std::string const& name) { return name.substr(0, name.find(' ')); }
+
+struct Parsed {
+    CLI::App* app;
+    Command const* command;
+    std::unique_ptr<Values> values;
+};
+
+// "unknown command 'bakup'" with the nearest name.
+int refuse_unknown(std::string const& word) {
+    std::vector<std::string> names;
+    for (auto const& command : commands()) {
+        if (!command.hidden) names.push_back(first_word(command.name));
+    }
+    auto near = nearest(word, names);
+    fmt::print(stderr, "error: unknown command '{}'\n", printable(word));
+    fmt::print(stderr, "hint: {}\n",
+               near.empty() ? "holdfast --help lists the commands" : "did you mean '" + near + "'?");
+    return kUsage;
+}
+
+int run_command(Command const& command, Values& global, Values& own) {
+    OutputOptions options{.json = global.switches["json"],
+                          .quiet = global.switches["quiet"],
+                          .verbose = global.switches["verbose"],
+                          .progress = !global.switches["no-progress"]};
+    auto stop = install_stop_signals();
+    Output output(options, system_clock());
+    Invocation invocation(command, output, stop);
+    for (auto const* values : {&global, &own}) {
+        for (auto const& [name, texts] : values->texts) {
+            if (!texts.empty()) invocation.set(name, texts);
+        }
+        for (auto const& [name, on] : values->switches) {
+            if (on) invocation.set(name, {"1"});
+        }
+    }
+    auto result = command.run(invocation);
+    output.end_progress();
+    if (result) return *result;
+    output.error(result.error());
+    return exit_code(result.error().kind);
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+    CLI::App app("Disaster recovery that proves itself.", "holdfast");
+    app.set_version_flag("--version", "holdfast " HOLDFAST_VERSION);
+    app.require_subcommand(0, 1);
+    app.footer("holdfast COMMAND --help tells more. The manual is in docs/.");
+
+    Values global;
+    for (auto const& option : global_options()) add_option(app, option, global);
+
+    std::vector<Parsed> parsed;
+    std::map<std::string, CLI::App*> groups;
+    for (auto const& command : commands()) {
+        CLI::App* parent = &app;
+        auto space = command.name.find(' ');
+        auto name = command.name;
+        if (space != std::string::npos) {
+            auto group = command.name.substr(0, space);
+            name = command.name.substr(space + 1);
+            if (!groups.contains(group)) {
+                groups[group] = app.add_subcommand(group, "");
+                groups[group]->require_subcommand(1);
+            }
+            parent = groups[group];
+            auto described = parent->get_description();
+            parent->description(described.empty() ? command.summary : described + " · " + command.summary);
+        }
+        auto* sub = parent->add_subcommand(name, command.summary);
+        if (command.hidden) sub->group("");
+        parsed.push_back({sub, &command, std::make_unique<Values>()});
+        add_command(*sub, command, *parsed.back().values);
+    }
+
+    if (argc > 1 && argv[1][0] != '-') {
+        bool known = false;
+        for (auto const& command : commands()) known = known || first_word(command.name) == argv[1];
+        if (!known) return refuse_unknown(argv[1]);
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (CLI::Success const& help) {
+        return app.exit(help);
+    } catch (CLI::ParseError const& error) {
+        fmt::print(stderr, "error: {}\n", printable(error.what()));
+        fmt::print(stderr, "hint: add --help for what the command takes\n");
+        return kUsage;
+    }
+    for (auto const& candidate : parsed) {
+        if (candidate.app->parsed()) return run_command(*candidate.command, global, *candidate.values);
+    }
+    fmt::print("{}", app.help());
+    return kUsage;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "archive/source.h"
+#include "datasets/workspace.h"
+
+namespace holdfast {
+
+struct BackedUp {
+    std::string repository;
+    PointInfo point;
+    IngestStatistics statistics;
+    Duration took{};
+    std::vector<Problem> problems;
+    std::uint64_t problem_count = 0;
+    std::vector<Finding> findings;
+};
+
+// Makes a recovery point of the dataset in the repository `name`, notes it in the catalog (a catalog
+// that can't be written does not fail the backup: `warn` hears of it).
+Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std::string_view repository,
+                         ProgressCallback const& progress,
+                         std::function<void(std::string const&)> const& warn, std::stop_token stop);
+
+}  // namespace holdfast

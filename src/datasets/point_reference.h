@@ -1,0 +1,27 @@
+#pragma once
+
+#include "datasets/workspace.h"
+
+namespace holdfast {
+
+// What people write for a point: an id or a unique prefix of one, NAME@latest, NAME@TIME (the newest
+// point not after it), NAME~2 (the second before the latest); split at the last '@'. A bare dataset
+// name means its latest.
+struct PointReference {
+    std::string repository;  // where it was found
+    PointInfo info;
+};
+struct FindPointOptions {
+    // Only points that are complete (no unreadable things); used where nobody looks.
+    bool whole_only = false;
+};
+// not_found names what exists instead; usage on an ambiguous prefix.
+Result<PointReference> find_point(Workspace& workspace, std::string_view text, FindPointOptions options,
+                                  std::stop_token stop);
+
+// "POINT:PATH" → point and path. The dataset of a point may itself hold ':' ("files:/srv@latest:a/b"),
+// so the split is at the first ':' behind the last '@' or '~', or, without those, at the first ':'
+// that does not belong to an ad hoc dataset's name.
+std::pair<std::string, std::string> split_point_path(std::string_view text);
+
+}  // namespace holdfast

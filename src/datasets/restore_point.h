@@ -1,0 +1,37 @@
+#pragma once
+
+#include "archive/source.h"
+#include "datasets/point_reference.h"
+
+namespace holdfast {
+
+struct RestorePointOptions {
+    std::string path;  // inside the point; "" all of it
+    std::filesystem::path target;
+    RestoreOptions restore;
+    std::map<std::string, std::string> tablespaces;
+    // Validate what lies at the target afterwards (formats, checksums).
+    bool validate = true;
+};
+
+struct RestoredPoint {
+    RestoreResult result;
+    std::vector<Finding> findings;
+    bool verified = false;  // nothing damaged, no problems, validation found nothing wrong
+    Duration took{};
+};
+
+// Brings a point back. Notes rung `restored` in the catalog when all of it came back whole; needs no
+// catalog (`warn` hears when it is not there).
+Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& point,
+                                    RestorePointOptions const& options, ProgressCallback const& progress,
+                                    std::function<void(std::string const&)> const& warn,
+                                    std::stop_token stop);
+
+// Compares a restored tree with the point, byte for byte and with its metadata: the differences that
+// count, at most 1,000 of them. For postgres the cluster must not have been started.
+Result<std::vector<std::string>> compare_with_point(Workspace& workspace, PointReference const& point,
+                                                    std::filesystem::path const& target,
+                                                    std::stop_token stop);
+
+}  // namespace holdfast

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <memory>
+
+#include "archive/source.h"
+#include "plan/plan.h"
+
+namespace holdfast {
+
+// The source that captures the dataset. `partial` for a kind whose engine does not exist yet
+// (kubernetes, hardware, logical exports).
+Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset);
+// The source that restores points of `kind` ("files", "models", "postgres"), without a dataset.
+Result<std::unique_ptr<Source>> make_restoring_source(std::string_view kind);
+
+}  // namespace holdfast

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "archive/progress.h"
+#include "datasets/point_reference.h"
+
+namespace holdfast {
+
+struct VerifyOptions {
+    bool data = false;     // open every frame and recompute every chunk id
+    bool restore = false;  // and restore each dataset's latest point into a scratch directory, compare, validate
+    std::string scratch;   // where; empty: under the state directory
+};
+
+struct DamageReport {
+    std::string object;   // "pack 3f2a…", "points/…", "index/…"
+    std::string message;
+};
+struct DamagedFile {
+    std::string dataset;
+    PointId point;
+    std::string path;
+};
+struct VerifyReport {
+    std::string repository;
+    std::uint64_t points = 0, packs = 0, chunks = 0, bytes_read = 0;
+    std::vector<DamageReport> damage;
+    std::vector<DamagedFile> files;  // at most 1,000
+    std::uint64_t file_count = 0;
+    bool whole() const { return damage.empty() && file_count == 0; }
+};
+
+// Proves a repository, and moves its points up the ladder in the catalog.
+Result<VerifyReport> verify_points(Workspace& workspace, std::string_view repository,
+                                   VerifyOptions const& options, ProgressCallback const& progress,
+                                   std::function<void(std::string const&)> const& warn,
+                                   std::stop_token stop);
+
+}  // namespace holdfast
