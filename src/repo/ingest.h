@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <stop_token>
 
 #include "os/executor.h"
@@ -50,10 +51,16 @@ class Ingest {
         virtual Result<void> hole(std::uint64_t length) = 0;
         // The content, its extent lists stored. The chunks are durable only after flush().
         virtual Result<Content> finish() = 0;
+        // After finish(): every chunk that the content needs, its extent lists' own included, each at
+        // least once, in any order; valid while the stream lives. A capture cache keeps them, because
+        // a writer can't read the lists of a large file, and knows() must be asked about all of them.
+        // Empty (the default) for a content at depth > 0 means "can't say": it is read again next time.
+        virtual std::span<ChunkId const> chunks() const { return {}; }
     };
 
     virtual ~Ingest() = default;
-    // Dropping the stream without finish() forgets it; its chunks may stay and be garbage.
+    // Dropping the stream without finish() forgets it; its chunks may stay and be garbage. Several
+    // streams may be open at once (a directory's while its files are read).
     virtual std::unique_ptr<Stream> open_stream(ChunkKind kind, Layout layout) = 0;
     // Whether all chunks of `content` (its lists too) are stored where this writer may rely on them.
     // Used before a file is taken over from the cache unread. Lists themselves can be read only by a
