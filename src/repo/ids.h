@@ -40,7 +40,7 @@ using DataKeyId = Id<struct DataKeyTag, 8>;    // first bytes of SHA-256 of a da
 using ChunkId = Id<struct ChunkTag, 32>;       // HMAC-SHA-256(id key, bytes)
 using PackId = Id<struct PackTag, 32>;         // SHA-256 of the sealed directory
 using PointId = Id<struct PointTag, 32>;       // SHA-256 of the point object
-using DatasetTag = Id<struct DatasetNameTag, 32>;  // HMAC-SHA-256(index key, dataset name)
+using DatasetTag = Id<struct DatasetNameTag, 32>;  // HMAC-SHA-256(derived key, dataset name)
 
 }  // namespace holdfast
 

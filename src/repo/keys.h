@@ -38,6 +38,19 @@ struct KeyBundle {
     KeyBundle clone() const;
 };
 
+// A key for one purpose, derived from the index key: HKDF-SHA-256 with the repository id as salt and
+// `purpose` as info. The index key itself seals nothing.
+Secret derive_from_index_key(KeyBundle const& keys, std::string_view purpose, std::size_t size = 32);
+// Names a dataset to the store without telling the name: HMAC-SHA-256 under such a key.
+DatasetTag dataset_tag(KeyBundle const& keys, std::string_view dataset);
+// First bytes of SHA-256 of the public key.
+DataKeyId data_key_id(BoxPublicKey const& data_public);
+// A new bundle of a new repository, with all roles, the first admin.
+KeyBundle generate_first_bundle(Random& random, std::string label);
+// Another bundle of the same repository: `roles` decide which secrets it gets. `from` is an admin's
+// (asserted).
+KeyBundle generate_bundle(KeyBundle const& from, Roles roles, std::string label, Random& random);
+
 // The fields of a bundle as bytes: what is wrapped, and what a key file holds.
 Secret encode(KeyBundle const& bundle);
 Result<KeyBundle> decode_bundle(ByteView bytes);
@@ -56,12 +69,12 @@ struct KeyCertificate {
 };
 // Checks the checksum and, given the admin's key, the signature.
 Result<KeyCertificate> read_certificate(ByteView object, std::optional<SignPublicKey> admin);
-// key_refused on a wrong password or an object without a wrapped bundle; damaged by checksum; bounds
-// the stored argon2 parameters before it uses them.
+// key_refused on a wrong password or an object without a wrapped bundle; damaged by checksum, or when
+// the stored argon2 parameters ask for more than 1 GiB or 16 passes.
 Result<KeyBundle> unwrap_bundle(ByteView object, ByteView password);
 
-// A key file (what `key export` makes, mode 0600): text lines that name what it is, then the bundle,
-// base64, with a checksum. `damaged` tells a truncated or flipped file, `usage` one that is none.
+// A key file (what `key export` makes, mode 0600): text lines that name what it is, then the bundle
+// in hexadecimal, with a checksum. The caller wipes the text. `damaged` tells a truncated or flipped file, `usage` one that is none.
 std::string to_key_file(KeyBundle const& bundle);
 Result<KeyBundle> parse_key_file(std::string_view text);
 

@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/executor.h"
 #include "os/random.h"
+#include "repo/envelope.h"
 #include "repo/fetch.h"
 #include "repo/ingest.h"
 #include "repo/keys.h"
@@ -32,7 +33,8 @@ struct OpenRepositoryOptions {
     bool accept_rollback = false;
 };
 
-// A point that could not be read as what it should be: listed beside the good ones, never hidden.
+// An object that is not what it should be (a point, a receipt, an entry of a log), or a point that
+// its writer's log names and the store does not have: listed beside the good ones, never hidden.
 struct DamagedPoint {
     std::string key;  // of the object
     Error error;
@@ -52,6 +54,14 @@ class Repository {
     virtual KeyBundle const& keys() const = 0;
     virtual Store& store() const = 0;
     virtual RepositoryWorld const& world() const = 0;
+    // What was amiss when it was opened and could be helped: "holdfast.json is damaged: its copy was
+    // used". For the user to see.
+    virtual std::vector<std::string> const& notices() const = 0;
+
+    // Seals and signs a document as this bundle's; opens one that any certified bundle signed
+    // (certificates are read from keys/ once, and again when a signer is not known).
+    virtual Bytes seal(DocumentKind kind, ByteView plain) = 0;
+    virtual Result<OpenDocument> open(DocumentKind kind, ByteView bytes, std::stop_token stop) = 0;
 
     // Points of all datasets or of one, oldest first. A repository that went back in time fails with
     // `damaged` (exit 6), unless rollback was accepted. With admin rights, points that have no receipt

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "repo/repository.h"
+
+namespace holdfast {
+
+// What `repository` needs of the other rooms, and nobody else calls: begin_ingest() and begin_fetch()
+// check roles, take the lease and wrap the result.
+
+// Defined in ingest.cc. `repository` outlives the result.
+Result<std::unique_ptr<Ingest>> make_ingest(Repository& repository, IngestLimits limits,
+                                            std::stop_token stop);
+// Defined in fetch.cc. `repository` outlives the result; it has a reader's key.
+Result<std::unique_ptr<Fetch>> make_fetch(Repository& repository, FetchLimits limits,
+                                          std::stop_token stop);
+
+}  // namespace holdfast
