@@ -41,9 +41,9 @@ class Catalog {
     // file at `path`, which is left alone.
     static Result<void> install(std::filesystem::path const& path, ByteView snapshot, Clock& clock);
 
-    // -- Runs
-    // -------------------------------------------------------------------------------------- Notes
-    // that a run begins now. `exists` when the id is taken.
+    // == Runs
+
+    // Notes that a run begins now. `exists` when the id is taken.
     Result<void> begin_run(std::string const& id, RunKind kind, std::string const& subject);
     // Notes how it ended, now. A run that is resumed ends again: the last end counts.
     Result<void> end_run(std::string const& id, RunEnd const& end);
@@ -65,9 +65,9 @@ class Catalog {
     // how many.
     Result<std::size_t> drop_runs(Time before);
 
-    // -- Points and how far they are proven
-    // --------------------------------------------------------- Notes a point, or what is new about
-    // it. Its rungs stay.
+    // == Points and how far they are proven
+
+    // Notes a point, or what is new about it. Its rungs stay.
     Result<void> note_point(Point const& point);
     // Makes the repository's points exactly these: others are dropped with their rungs. Rungs of
     // those that stay are kept.
@@ -94,9 +94,9 @@ class Catalog {
     Result<std::vector<RungStatus>> ladder(std::string const& dataset,
                                            std::string const& repository = "");
 
-    // -- Drills and evidence
-    // ------------------------------------------------------------------------ Notes a drill, or
-    // what is new about it. Its run must be known (`not_found`).
+    // == Drills and evidence
+
+    // Notes a drill, or what is new about it. Its run must be known (`not_found`).
     Result<void> note_drill(Drill const& drill);
     struct DrillFilter {
         std::string name = {};  // empty: any
@@ -112,18 +112,19 @@ class Catalog {
     // In the order of the chain.
     Result<std::vector<Evidence>> evidence();
 
-    // -- Incidents
-    // ---------------------------------------------------------------------------------- Notes an
-    // incident, or what is new about it.
+    // == Incidents
+
+    // Notes an incident, or what is new about it.
     Result<void> note_incident(Incident const& incident);
     Result<std::optional<Incident>> incident(std::string const& id);
     // Newest outage first. Open: not resolved.
     Result<std::vector<Incident>> incidents();
     Result<std::vector<Incident>> open_incidents();
 
-    // -- How long things take
-    // ----------------------------------------------------------------------- The time of a measure
-    // is when it is noted; the newest 20 of an activity and subject are kept.
+    // == How long things take
+
+    // The time of a measure is when it is noted; the newest 20 of an activity and subject are
+    // kept.
     Result<void> note_measure(std::string const& activity, std::string const& subject,
                               Duration duration, std::uint64_t bytes = 0);
     // The median of what is kept; scaled to `bytes` where both are known. Nothing without samples.
