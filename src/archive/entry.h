@@ -39,6 +39,28 @@ struct Entry {
     std::map<std::string, Bytes> xattrs;
     // Files: the bytes. Directories: the serialised directory (ChunkKind::tree).
     Content content;
+    // Files: it changed each time while it was read; the content may mix what it was and became.
+    bool unsettled = false;
+
+    bool operator==(Entry const&) const = default;
 };
+
+// More than the kernel lets a name, a link target, an owner's name have.
+inline constexpr std::size_t kNameBytesMax = 4095;
+inline constexpr std::size_t kTargetBytesMax = 65535;
+inline constexpr std::size_t kOwnerBytesMax = 255;
+// An entry with all its attributes; what has more can't be stored (it is a problem of the capture).
+inline constexpr std::size_t kEntryBytesMax = 16u << 20;
+
+// Why the entry cannot stand in a tree ("its name holds '/'"), or nullptr. A directory's own entry
+// (see DirectoryTraits) has no name; everything else has one.
+char const* entry_fault(Entry const& entry);
+
+// One entry as bytes, without its length. The entry has no fault (asserted).
+void encode(Entry const& entry, ByteWriter& writer);
+// `damaged` on anything that encode() could not have written.
+Result<Entry> decode_entry(ByteView bytes);
+
+std::string_view name(EntryType type);  // "file", "directory", "symlink" …
 
 }  // namespace holdfast
