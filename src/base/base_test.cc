@@ -50,6 +50,17 @@ TEST(ByteReader, FailsForGoodOnShortAndHostileInput) {
     EXPECT_FALSE(empty.done());
 }
 
+TEST(Text, PrintableHasAnInverse) {
+    std::string all;
+    for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+    for (auto const& name : {all, std::string(), std::string("a\\x41"), std::string("caf\xc3\xa9"),
+                             std::string("\\\\"), std::string("\xc2\x85")}) {
+        EXPECT_EQ(from_printable(printable(name)).value(), name);
+    }
+    for (auto bad : {"\\", "\\x4", "\\x41", "\\xZZ", "\\n", "\n", "\xff", "\\xc3\\xa9"})
+        EXPECT_FALSE(from_printable(bad)) << bad;
+}
+
 TEST(Time, RoundTripsThroughText) {
     for (auto text : {"2026-11-22T10:31:07Z", "1969-12-31T23:59:59.500Z", "2040-02-29T00:00:00.000000001Z"}) {
         EXPECT_EQ(to_rfc3339(*parse_rfc3339(text)), text);

@@ -98,6 +98,29 @@ std::string printable(std::string_view name) {
     return text;
 }
 
+Result<std::string> from_printable(std::string_view text) {
+    std::string name;
+    name.reserve(text.size());
+    for (auto rest = text; !rest.empty();) {
+        if (rest.front() != '\\') {
+            name += rest.front();
+            rest.remove_prefix(1);
+        } else if (rest.starts_with("\\\\")) {
+            name += '\\';
+            rest.remove_prefix(2);
+        } else if (rest.starts_with("\\x") && rest.size() >= 4) {
+            auto byte = from_hex(rest.substr(2, 2));
+            if (!byte) break;
+            name += static_cast<char>(byte->front());
+            rest.remove_prefix(4);
+        } else {
+            break;
+        }
+    }
+    if (printable(name) != text) return fail(ErrorKind::damaged, "badly escaped name");
+    return name;
+}
+
 bool is_utf8(std::string_view text) {
     while (!text.empty()) {
         auto size = utf8_sequence(text);

@@ -6,12 +6,15 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/result.h"
 
 namespace holdfast {
 
 // A name of any bytes as people and terminals can see it: valid UTF-8 without control characters
 // stays, every other byte becomes \xNN, and a backslash becomes two. Reversible.
 std::string printable(std::string_view name);
+// The inverse. Refuses (damaged) what printable() does not write: one name has one spelling.
+Result<std::string> from_printable(std::string_view text);
 
 // Whether the bytes are well-formed UTF-8 (RFC 3629).
 bool is_utf8(std::string_view text);
