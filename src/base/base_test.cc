@@ -100,6 +100,9 @@ TEST(Text, NearestSuggestsOnlyWhatIsNear) {
     EXPECT_EQ(nearest("dataset", names), "datasets");
     EXPECT_EQ(nearest("objektives", names), "objectives");
     EXPECT_EQ(nearest("xyz", names), "");
+    std::vector<std::string> swapped = {"kind", "tier"};
+    EXPECT_EQ(nearest("teir", swapped), "tier");
+    EXPECT_EQ(nearest("", swapped), "");
 }
 
 TEST(Text, GlobMatchesLikeAShell) {
