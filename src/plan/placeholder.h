@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,10 +25,15 @@ using Lookup = std::function<Result<std::string>(Placeholder const&)>;
 // The text with every placeholder replaced, once: what is filled in is not looked at again.
 Result<std::string> fill(std::string_view text, Lookup const& lookup);
 // The same for every text of a tree.
-Result<Value> fill(Value const& value, Lookup const& lookup);
+Result<Value> fill_tree(Value const& value, Lookup const& lookup);
 
-// Whether a filled-in condition holds: "a == b", "a != b", or one word that is neither empty nor
-// "false", "no", "off" or "0". Refuses anything else.
-Result<bool> condition_holds(std::string_view text);
+// `when` of a step: "a == b", "a != b", or one word that must be neither empty nor "false", "no", "off" or
+// "0". Parsed before it is filled in, so that no value can change what it asks.
+struct Condition {
+    std::string left, right;
+    std::optional<bool> equal;  // whether they must be; none: only `left` is looked at
+};
+Result<Condition> parse_condition(std::string_view text);
+Result<bool> holds(Condition const& condition, Lookup const& lookup);
 
 }  // namespace holdfast::plan

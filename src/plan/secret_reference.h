@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -28,8 +29,9 @@ struct ResolvedSecret {
     std::string warning;  // for the user, e.g. of a file that others can read; mostly empty
 };
 
-// Fetches the secret. Fails with not_found when the variable or file does not exist, with usage when it is
-// empty or larger than 1 MiB. Errors name the reference, never its content.
-Result<ResolvedSecret> resolve(SecretReference const& reference);
+// Fetches the secret; a command runs without a shell, its words are separated by spaces. Fails with
+// not_found when the variable, file or program does not exist, with usage when the secret is empty or
+// larger than 1 MiB. Errors name the reference, never its content.
+Result<ResolvedSecret> resolve(SecretReference const& reference, std::stop_token stop = {});
 
 }  // namespace holdfast::plan
