@@ -127,15 +127,7 @@ struct LastRun {
     std::optional<Time> succeeded = {};  // when the newest attempt that succeeded had begun
 };
 
-// How long something took, to estimate how long it will take.
-struct Measure {
-    std::string activity;  // "backup", "restore", "step:restore"…
-    std::string subject;   // the dataset, runbook…
-    Duration duration{};
-    std::uint64_t bytes = 0;  // 0 when it does not depend on size
-    Time time;
-};
-
+// How long something will take, from how long it took.
 struct Estimate {
     Duration duration{};
     std::size_t samples = 0;  // that it was drawn from
