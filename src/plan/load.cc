@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "os/file.h"
 #include "plan/document.h"
-#include "plan/read_file.h"
 #include "plan/reader.h"
 #include "plan/references.h"
 
@@ -39,8 +39,8 @@ LoadedPlan parse(std::string text, std::string file) {
 }
 
 Result<LoadedPlan> load(std::string const& path) {
-    auto file = TRY(read_file(path, kDocumentBytesMax).within("plan"));
-    return parse(std::move(file.text), path);
+    auto bytes = TRY(read_file(path, kDocumentBytesMax).within("plan"));
+    return parse(std::string(as_text(bytes)), path);
 }
 
 Result<Plan> load_valid(std::string const& path) {

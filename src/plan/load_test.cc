@@ -401,7 +401,7 @@ TEST(Load, Garbage) {
 
 TEST(Load, FilesThatCannotBeRead) {
     EXPECT_EQ(load("/nonexistent/holdfast.yaml").error().kind, ErrorKind::not_found);
-    EXPECT_EQ(load("/tmp").error().kind, ErrorKind::usage);
+    EXPECT_EQ(load("/tmp").error().kind, ErrorKind::io);
     EXPECT_EQ(load_valid("/nonexistent/holdfast.yaml").error().kind, ErrorKind::not_found);
 }
 

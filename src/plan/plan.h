@@ -298,6 +298,10 @@ struct Limits {
     std::optional<ByteCount> upload, download;  // a second
 };
 
+// The templates that every plan has.
+inline constexpr std::string_view kBuiltInTemplates[] = {"declaration", "customer", "breach", "update",
+                                                        "resolved", "law-enforcement"};
+
 struct Plan {
     std::string file;  // as it was given to load()
     std::uint32_t version = 1;

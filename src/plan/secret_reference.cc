@@ -3,10 +3,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "base/text.h"
+#include "os/file.h"
 #include "os/process.h"
-#include "plan/read_file.h"
 
 namespace holdfast::plan {
 namespace {
@@ -30,9 +31,11 @@ Result<ResolvedSecret> from_environment(std::string const& name) {
 }
 
 Result<ResolvedSecret> from_file(std::string const& path) {
-    auto file = TRY(read_file(path, kSecretBytesMax));
-    ResolvedSecret secret{.bytes = to_bytes(file.text), .warning = {}};
-    if ((file.mode & 0077) != 0) {
+    ResolvedSecret secret;
+    secret.bytes = TRY(read_file(path, kSecretBytesMax));
+    struct stat status {};
+    bool is_file = ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+    if (is_file && (status.st_mode & 0077) != 0) {
         secret.warning = fmt::format("others than its owner can read '{}': chmod 600 it", path);
     }
     return secret;
