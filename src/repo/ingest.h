@@ -6,19 +6,9 @@
 
 #include "os/executor.h"
 #include "repo/content.h"
+#include "repo/layout.h"
 
 namespace holdfast {
-
-// How a stream is cut into chunks. The source chooses; the repository parses no foreign format.
-struct Layout {
-    enum class Cut : std::uint8_t {
-        content,  // FastCDC with a keyed gear table: 256 KiB min, 1 MiB average, 4 MiB max
-        pages,    // every 128 KiB from the start: PostgreSQL data files
-        stated,   // at the offsets in `cuts` (tensors), and every 1 MiB between two of them
-    };
-    Cut cut = Cut::content;
-    std::vector<std::uint64_t> cuts;  // ascending offsets from the start of the stream
-};
 
 struct IngestLimits {
     std::size_t pack_bytes = 32u << 20;        // a pack is closed when it holds this much
