@@ -1,0 +1,399 @@
+#include "repo/pack.h"
+
+#include <fmt/format.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <optional>
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kTrailerMagic = "HFT1";
+constexpr std::size_t kSumBytes = 16;
+// body, directory offset, directory length, sector size, parity sectors, checksum, magic
+constexpr std::size_t kTrailerFixedBytes = 8 + 8 + 4 + 4 + 4 + kSumBytes + 4;
+constexpr std::size_t kDirectoryHeadBytes = 4 + 4 + 4;
+constexpr std::size_t kFrameRecordBytes = 1 + 1 + 2 + 4 + 4;
+constexpr std::size_t kChunkRecordBytes = 32 + 4;
+constexpr std::string_view kMemoryHint =
+    "the processor or the memory of this machine is at fault: test it before you back up again";
+
+std::unexpected<Error> malformed(std::string what) {
+    return fail(ErrorKind::damaged, std::move(what));
+}
+
+// The canonical (big-endian) form of XXH3-128, seed 0.
+using Sum = std::array<std::uint8_t, kSumBytes>;
+Sum canonical(XXH128_hash_t hash) {
+    XXH128_canonical_t form;
+    XXH128_canonicalFromHash(&form, hash);
+    Sum sum;
+    std::copy_n(form.digest, sum.size(), sum.begin());
+    return sum;
+}
+Sum sum_of(ByteView bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
+
+std::uint64_t sectors_of(std::uint64_t body) { return (body + kSectorBytes - 1) / kSectorBytes; }
+
+// Sizes are rounded up to a multiple of the largest power of two that is at most 1/128 of them: 0.8 %
+// at most, and 128 sizes for each doubling.
+std::uint64_t padded(std::uint64_t bytes) {
+    auto step = std::max<std::uint64_t>(1, std::bit_floor(bytes) / 128);
+    return (bytes + step - 1) / step * step;
+}
+
+// The sums of the sectors of `parts`, joined.
+std::vector<Sum> sector_sums(std::span<Bytes const> parts) {
+    std::vector<Sum> sums;
+    XXH3_state_t state;
+    XXH3_128bits_reset(&state);
+    std::size_t filled = 0;
+    for (ByteView rest : parts) {
+        while (!rest.empty()) {
+            auto size = std::min(rest.size(), kSectorBytes - filled);
+            XXH3_128bits_update(&state, rest.data(), size);
+            rest = rest.subspan(size);
+            filled += size;
+            if (filled == kSectorBytes) {
+                sums.push_back(canonical(XXH3_128bits_digest(&state)));
+                XXH3_128bits_reset(&state);
+                filled = 0;
+            }
+        }
+    }
+    if (filled > 0) sums.push_back(canonical(XXH3_128bits_digest(&state)));
+    return sums;
+}
+
+}  // namespace
+
+void encode(PackDirectory const& directory, ByteWriter& writer) {
+    writer.u32(static_cast<std::uint32_t>(directory.frames.size()));
+    writer.u32(static_cast<std::uint32_t>(directory.chunks.size()));
+    writer.u32(0);  // deltas: a later version's
+    for (auto const& frame : directory.frames) {
+        writer.u8(static_cast<std::uint8_t>(frame.codec));
+        writer.u8(static_cast<std::uint8_t>(frame.kind));
+        writer.u16(0);
+        writer.u32(frame.stored);
+        writer.u32(frame.chunks);
+    }
+    for (auto const& chunk : directory.chunks) {
+        writer.raw(chunk.id.view());
+        writer.u32(chunk.length);
+    }
+}
+
+Result<PackDirectory> decode_directory(ByteReader& reader) {
+    auto frames = reader.u32();
+    auto chunks = reader.u32();
+    auto deltas = reader.u32();
+    if (!reader.ok()) return malformed("directory: ends early");
+    if (frames == 0 || frames == PackKey::kDirectory) return malformed("directory: no frames");
+    if (deltas != 0) return malformed("directory: deltas, which this version does not know");
+    auto room = reader.remaining();
+    if (frames > room / kFrameRecordBytes ||
+        chunks > (room - frames * kFrameRecordBytes) / kChunkRecordBytes) {
+        return malformed("directory: ends early");
+    }
+    PackDirectory directory;
+    directory.frames.resize(frames);
+    directory.chunks.resize(chunks);
+    for (auto& frame : directory.frames) {
+        frame.codec = static_cast<Codec>(reader.u8());
+        frame.kind = static_cast<ChunkKind>(reader.u8());
+        auto reserved = reader.u16();
+        frame.stored = reader.u32();
+        frame.chunks = reader.u32();
+        if (frame.codec != Codec::raw && frame.codec != Codec::zstd) {
+            return malformed("directory: unknown codec");
+        }
+        if (frame.kind < ChunkKind::data || frame.kind > ChunkKind::extents) {
+            return malformed("directory: unknown kind of frame");
+        }
+        if (reserved != 0) return malformed("directory: reserved bytes are not zero");
+    }
+    for (auto& chunk : directory.chunks) {
+        auto id = reader.raw(ChunkId::kSize);
+        chunk.length = reader.u32();
+        if (!reader.ok()) return malformed("directory: ends early");
+        chunk.id = ChunkId::from_bytes(id);
+    }
+    std::size_t next = 0;
+    std::uint64_t offset = kPackHeaderBytes;
+    for (auto& frame : directory.frames) {
+        if (frame.chunks == 0 || frame.chunks > directory.chunks.size() - next) {
+            return malformed("directory: chunks do not fit their frames");
+        }
+        std::uint64_t raw = 0;
+        for (auto end = next + frame.chunks; next < end; ++next) {
+            auto length = directory.chunks[next].length;
+            if (length == 0) return malformed("directory: an empty chunk");
+            raw += length;
+            if (raw > kFrameRawBytesMax) return malformed("directory: a frame that is too large");
+        }
+        frame.raw = static_cast<std::uint32_t>(raw);
+        auto encoded = std::uint64_t{frame.stored} - std::min<std::uint64_t>(frame.stored, kGcmTagBytes);
+        auto fits = frame.codec == Codec::raw ? encoded == raw : encoded > 0 && encoded < raw;
+        if (!fits) return malformed("directory: a frame of an impossible length");
+        offset += frame.stored;
+        if (offset > kPackBytesMax) return malformed("directory: a pack that is too large");
+    }
+    if (next != directory.chunks.size()) return malformed("directory: chunks without a frame");
+    return directory;
+}
+
+ObjectKey pack_key(PackId const& id) {
+    auto hex = id.hex();
+    return ObjectKey("packs/" + hex.substr(0, 2) + "/" + hex);
+}
+
+std::optional<PackId> pack_of(ObjectKey const& key) {
+    std::string_view text = key.text();
+    if (!text.starts_with("packs/") || text.size() != 6 + 3 + 64) return {};
+    auto id = PackId::from_hex(text.substr(9));
+    if (!id || pack_key(*id) != key) return {};
+    return *id;
+}
+
+std::vector<ByteView> SealedPack::views() const { return {parts.begin(), parts.end()}; }
+
+Result<std::unique_ptr<PackBuilder>> PackBuilder::create(RepositoryId const& repository,
+                                                         BoxPublicKey const& data_public,
+                                                         Random& random) {
+    PackHeader header;
+    auto key = TRY(PackKey::create(repository, data_public, random, header));
+    return std::unique_ptr<PackBuilder>(new PackBuilder(header, std::move(key)));
+}
+
+PackBuilder::Frame& PackBuilder::reserve(Codec codec, ChunkKind kind, std::size_t encoded,
+                                         std::span<PackChunk const> chunks) {
+    assert(!chunks.empty() && frames_.size() < PackKey::kDirectory);
+    std::uint64_t raw = 0;
+    for (auto const& chunk : chunks) raw += chunk.length;
+    assert(raw <= kFrameRawBytesMax);
+    auto& frame = frames_.emplace_back();
+    frame.slot = {.number = static_cast<std::uint32_t>(frames_.size() - 1),
+                  .kind = static_cast<std::uint8_t>(kind),
+                  .raw_length = static_cast<std::uint32_t>(raw)};
+    frame.record = {.codec = codec,
+                    .kind = kind,
+                    .stored = static_cast<std::uint32_t>(encoded + kGcmTagBytes),
+                    .chunks = static_cast<std::uint32_t>(chunks.size()),
+                    .raw = static_cast<std::uint32_t>(raw)};
+    chunks_.insert(chunks_.end(), chunks.begin(), chunks.end());
+    bytes_ += frame.record.stored;
+    return frame;
+}
+
+Result<void> PackBuilder::seal(Frame& frame, ByteView encoded, ByteView raw) const {
+    assert(encoded.size() + kGcmTagBytes == frame.record.stored && raw.size() == frame.record.raw);
+    frame.sealed = key_.seal(frame.slot, encoded);
+    auto opened = open_frame(key_, frame.slot.number, frame.record, frame.sealed);
+    if (!opened || !std::equal(raw.begin(), raw.end(), opened->begin(), opened->end())) {
+        return fail(ErrorKind::internal,
+                    "a sealed frame does not open to what went in: bad memory or a broken codec",
+                    std::string(kMemoryHint));
+    }
+    return {};
+}
+
+SealedPack PackBuilder::finish() && {
+    assert(!frames_.empty());
+    SealedPack pack;
+    pack.parts.reserve(frames_.size() + 3);
+    pack.parts.push_back(encode(header_));
+    auto& directory = pack.summary.directory;
+    directory.frames.reserve(frames_.size());
+    for (auto& frame : frames_) {
+        assert(frame.sealed.size() == frame.record.stored);
+        directory.frames.push_back(frame.record);
+        pack.parts.push_back(std::move(frame.sealed));
+    }
+    directory.chunks = std::move(chunks_);
+    ByteWriter plain;
+    encode(directory, plain);
+    auto sealed = key_.seal({.number = PackKey::kDirectory,
+                             .kind = 0,
+                             .raw_length = static_cast<std::uint32_t>(plain.size())},
+                            plain.view());
+
+    ByteWriter lengths;
+    auto body = padded(bytes_ + sealed.size());
+    lengths.u64(body);
+    lengths.u64(bytes_);
+    lengths.u32(static_cast<std::uint32_t>(sealed.size()));
+    lengths.u32(kSectorBytes);
+    lengths.u32(0);  // parity sectors: a later version's
+    auto hash = sha256(sealed);
+    pack.summary.id = PackId::from_bytes(hash);
+    pack.summary.header = header_;
+    auto padding = body - bytes_ - sealed.size();
+    pack.parts.push_back(std::move(sealed));
+    pack.parts.emplace_back(padding, std::uint8_t{0});
+
+    ByteWriter trailer;
+    for (auto const& sum : sector_sums(pack.parts)) trailer.raw(sum);
+    trailer.raw(lengths.view());
+    trailer.raw(sum_of(trailer.view()));
+    trailer.raw(as_bytes(kTrailerMagic));
+    pack.summary.bytes = body + trailer.size();
+    pack.parts.push_back(trailer.take());
+    return pack;
+}
+
+std::optional<std::uint64_t> trailer_bytes(std::uint64_t object_bytes) {
+    if (object_bytes < kPackHeaderBytes + kTrailerFixedBytes || object_bytes > kPackBytesMax) return {};
+    // body + 16 * sectors(body) = rest: one guess is right, because each sector adds a whole one.
+    auto rest = object_bytes - kTrailerFixedBytes;
+    auto sectors = (rest + kSectorBytes + kSumBytes - 1) / (kSectorBytes + kSumBytes);
+    if (rest <= sectors * kSumBytes || sectors_of(rest - sectors * kSumBytes) != sectors) return {};
+    return sectors * kSumBytes + kTrailerFixedBytes;
+}
+
+Result<PackTrailer> decode_trailer(ByteView bytes, std::uint64_t object_bytes) {
+    auto size = trailer_bytes(object_bytes);
+    if (!size || bytes.size() != *size) return malformed("trailer: the pack was cut off");
+    auto fixed = bytes.last(kTrailerFixedBytes);
+    auto checked = bytes.first(bytes.size() - kSumBytes - kTrailerMagic.size());
+    if (as_text(bytes.last(kTrailerMagic.size())) != kTrailerMagic) {
+        return malformed("trailer: the pack was cut off, or is none");
+    }
+    auto sum = sum_of(checked);
+    if (!std::equal(sum.begin(), sum.end(), bytes.data() + checked.size())) {
+        return malformed("trailer: checksum mismatch");
+    }
+    ByteReader reader(fixed);
+    PackTrailer trailer;
+    trailer.body = reader.u64();
+    trailer.directory_offset = reader.u64();
+    trailer.directory_bytes = reader.u32();
+    auto sector = reader.u32();
+    auto parity = reader.u32();
+    if (sector != kSectorBytes || parity != 0) {
+        return malformed("trailer: sectors or parity that this version does not know");
+    }
+    if (trailer.body != object_bytes - *size) return malformed("trailer: another length than stated");
+    auto end = trailer.directory_offset + trailer.directory_bytes;
+    if (trailer.directory_offset <= kPackHeaderBytes || trailer.directory_offset > trailer.body ||
+        trailer.directory_bytes < kGcmTagBytes + kDirectoryHeadBytes || end > trailer.body ||
+        padded(end) != trailer.body) {
+        return malformed("trailer: a directory in an impossible place");
+    }
+    return trailer;
+}
+
+Result<PackTrailer> check_sectors(ByteView pack) {
+    auto size = trailer_bytes(pack.size());
+    if (!size) return malformed("trailer: the pack was cut off");
+    auto sums = pack.last(*size);
+    auto trailer = TRY(decode_trailer(sums, pack.size()));
+    std::uint64_t bad = 0, first_bad = 0, count = sectors_of(trailer.body);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        auto offset = i * kSectorBytes;
+        auto sector = pack.subspan(offset, std::min<std::uint64_t>(kSectorBytes, trailer.body - offset));
+        auto sum = sum_of(sector);
+        if (std::equal(sum.begin(), sum.end(), sums.data() + i * kSumBytes)) continue;
+        if (bad++ == 0) first_bad = i;
+    }
+    if (bad > 0) {
+        return malformed(fmt::format("checksum mismatch in {} of {} sectors, the first at byte {}", bad, count,
+                                     first_bad * kSectorBytes));
+    }
+    return trailer;
+}
+
+Result<Bytes> open_frame(PackKey const& key, std::uint32_t number, PackFrame const& frame, ByteView sealed) {
+    auto stored = TRY(key.open(
+        {.number = number, .kind = static_cast<std::uint8_t>(frame.kind), .raw_length = frame.raw}, sealed));
+    if (frame.codec == Codec::raw && stored.size() == frame.raw) return stored;
+    Bytes raw(frame.raw);
+    TRY(decode_frame(frame.codec, stored, raw));
+    return raw;
+}
+
+namespace {
+
+// The part of check_pack() behind the sector sums. Returns what stops it.
+Result<void> check_sealed(ByteView pack, PackTrailer const& trailer, PackId const& id,
+                          RepositoryId const& repository, BoxKey const& data, HmacKey const& id_key,
+                          PackReport& report) {
+    auto header = TRY(decode_pack_header(pack.first(kPackHeaderBytes)));
+    auto key = TRY(PackKey::derive(repository, data, header));
+    auto sealed = pack.subspan(trailer.directory_offset, trailer.directory_bytes);
+    auto hash = sha256(sealed);
+    if (PackId::from_bytes(hash) != id) {
+        report.errors.push_back(
+            {ErrorKind::damaged, "holds pack " + PackId::from_bytes(hash).brief() + " under this name", {}});
+    }
+    auto plain_bytes = trailer.directory_bytes - static_cast<std::uint32_t>(kGcmTagBytes);
+    auto opened = key.open({.number = PackKey::kDirectory, .kind = 0, .raw_length = plain_bytes}, sealed);
+    auto plain = TRY(std::move(opened).within("directory"));
+    ByteReader reader(plain);
+    auto directory = TRY(decode_directory(reader));
+    if (!reader.done()) return malformed("directory: bytes behind its end");
+
+    auto padding = pack.subspan(trailer.directory_offset + trailer.directory_bytes);
+    padding = padding.first(trailer.body - trailer.directory_offset - trailer.directory_bytes);
+    if (std::any_of(padding.begin(), padding.end(), [](auto byte) { return byte != 0; })) {
+        report.errors.push_back({ErrorKind::damaged, "the padding is not zero", {}});
+    }
+    report.summary = PackSummary{
+        .id = id, .bytes = pack.size(), .header = header, .directory = std::move(directory)};
+    auto const& frames = report.summary->directory.frames;
+    std::uint64_t end = kPackHeaderBytes;
+    for (auto const& frame : frames) end += frame.stored;
+    if (end != trailer.directory_offset) {
+        for (auto const& chunk : report.summary->directory.chunks) report.lost.push_back(chunk.id);
+        return malformed("directory: its frames do not fill the pack");
+    }
+
+    auto const* chunk = report.summary->directory.chunks.data();
+    std::uint64_t offset = kPackHeaderBytes;
+    for (std::uint32_t number = 0; number < frames.size(); ++number) {
+        auto const& frame = frames[number];
+        auto raw = open_frame(key, number, frame, pack.subspan(offset, frame.stored));
+        offset += frame.stored;
+        if (!raw) report.errors.push_back(std::move(raw.error()).within(fmt::format("frame {}", number)));
+        std::size_t at = 0;
+        for (std::uint32_t i = 0; i < frame.chunks; ++i, ++chunk) {
+            if (raw) {
+                auto bytes = ByteView(*raw).subspan(at, chunk->length);
+                at += chunk->length;
+                auto found = id_key.of(bytes);
+                if (ChunkId::from_bytes(found) == chunk->id) continue;
+                report.errors.push_back({ErrorKind::damaged,
+                                         fmt::format("frame {}: chunk {} holds other bytes than its id says",
+                                                     number, chunk->id.brief()),
+                                         {}});
+            }
+            report.lost.push_back(chunk->id);
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+PackReport check_pack(ByteView pack, PackId const& id, RepositoryId const& repository, BoxKey const& data,
+                      HmacKey const& id_key) {
+    PackReport report;
+    auto trailer = check_sectors(pack);
+    if (!trailer) {
+        report.errors.push_back(trailer.error());
+        // Bad sectors leave the trailer good: then go on, to know which chunks are lost.
+        auto size = trailer_bytes(pack.size());
+        if (!size) return report;
+        trailer = decode_trailer(pack.last(*size), pack.size());
+        if (!trailer) return report;
+    }
+    auto sealed = check_sealed(pack, *trailer, id, repository, data, id_key, report);
+    if (!sealed) report.errors.push_back(sealed.error());
+    return report;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "repo/frame.h"
+#include "store/store.h"
+
+namespace holdfast {
+
+// A pack: header, sealed frames, sealed directory, zero padding, trailer. docs/repository-format.md
+// has it byte by byte. Offsets are not stored: frames lie behind each other, and chunks tile them.
+
+inline constexpr std::size_t kSectorBytes = 1u << 20;
+// No pack is larger: what a reader agrees to hold in memory.
+inline constexpr std::uint64_t kPackBytesMax = 1u << 30;
+
+struct PackChunk {
+    ChunkId id;
+    std::uint32_t length = 0;  // 1 to kChunkBytesMax
+    bool operator==(PackChunk const&) const = default;
+};
+
+struct PackFrame {
+    Codec codec = Codec::raw;
+    ChunkKind kind = ChunkKind::data;
+    std::uint32_t stored = 0;  // bytes in the pack, tag included
+    std::uint32_t chunks = 0;  // how many of the directory's chunks, in order, it holds
+    std::uint32_t raw = 0;     // sum of their lengths
+    bool operator==(PackFrame const&) const = default;
+};
+
+struct PackDirectory {
+    std::vector<PackFrame> frames;
+    std::vector<PackChunk> chunks;
+    bool operator==(PackDirectory const&) const = default;
+};
+void encode(PackDirectory const& directory, ByteWriter& writer);
+// `damaged` on anything that a PackBuilder could not have written: every length fits, chunks tile
+// their frames.
+Result<PackDirectory> decode_directory(ByteReader& reader);
+
+// What an index says of a pack: enough to read any chunk of it without reading its directory.
+struct PackSummary {
+    PackId id;
+    std::uint64_t bytes = 0;  // of the object
+    PackHeader header;
+    PackDirectory directory;
+    bool operator==(PackSummary const&) const = default;
+};
+
+// "packs/3f/3f2a…"
+ObjectKey pack_key(PackId const& id);
+// Nothing when the key names no pack.
+std::optional<PackId> pack_of(ObjectKey const& key);
+
+// A pack that is ready to be stored: the object is the concatenation of `parts`.
+struct SealedPack {
+    PackSummary summary;
+    std::vector<Bytes> parts;
+    std::vector<ByteView> views() const;
+};
+
+// Builds one pack in memory. reserve() and finish() are called by one thread at a time; seal() by
+// several at once, for different frames.
+class PackBuilder {
+  public:
+    // A frame whose place is taken and whose bytes may still be on their way.
+    struct Frame {
+        PackKey::Slot slot;
+        PackFrame record;
+        Bytes sealed;
+    };
+
+    static Result<std::unique_ptr<PackBuilder>> create(RepositoryId const& repository,
+                                                       BoxPublicKey const& data_public,
+                                                       Random& random);
+
+    // Takes the place of a frame of `chunks`, whose encoding takes `encoded` bytes. The reference
+    // stays good as long as the builder.
+    Frame& reserve(Codec codec, ChunkKind kind, std::size_t encoded, std::span<PackChunk const> chunks);
+    // Seals `encoded` into the frame, then opens and decodes what was sealed and compares it with
+    // `raw`. `internal`, naming memory, when they differ: such a pack must not be stored.
+    Result<void> seal(Frame& frame, ByteView encoded, ByteView raw) const;
+    // Sealed bytes so far, reserved ones included.
+    std::uint64_t bytes() const { return bytes_; }
+    std::size_t frames() const { return frames_.size(); }
+    // The directory, padding and trailer. All frames are sealed; there is one at least.
+    SealedPack finish() &&;
+
+  private:
+    PackBuilder(PackHeader const& header, PackKey key)
+        : header_(header), key_(std::move(key)), bytes_(kPackHeaderBytes) {}
+
+    PackHeader header_;
+    PackKey key_;
+    std::deque<Frame> frames_;
+    std::vector<PackChunk> chunks_;
+    std::uint64_t bytes_;
+};
+
+// Where the parts of a pack lie, as its trailer states.
+struct PackTrailer {
+    std::uint64_t body = 0;              // bytes that the sector sums cover: all before the trailer
+    std::uint64_t directory_offset = 0;  // the padding is between the directory's end and the body's
+    std::uint32_t directory_bytes = 0;
+};
+// Bytes of the trailer of an object of `object_bytes`; nothing when no pack has that size.
+std::optional<std::uint64_t> trailer_bytes(std::uint64_t object_bytes);
+// `trailer` is the end of the object, trailer_bytes() long. Checks its checksum, then its lengths.
+Result<PackTrailer> decode_trailer(ByteView trailer, std::uint64_t object_bytes);
+
+// Scrubbing: everything that can be checked without a key. `damaged` names the first bad sector and
+// how many there are. For accidents, not for malice.
+Result<PackTrailer> check_sectors(ByteView pack);
+
+// What a full check of a pack found.
+struct PackReport {
+    std::vector<Error> errors;  // empty: every byte is as it was written
+    // The directory, when it opened; then the chunks that can't be had from this pack.
+    std::optional<PackSummary> summary;
+    std::vector<ChunkId> lost;
+};
+// Checks every byte: sector sums, padding, the name, the directory; opens every frame and recomputes
+// every chunk id.
+PackReport check_pack(ByteView pack, PackId const& id, RepositoryId const& repository,
+                      BoxKey const& data, HmacKey const& id_key);
+
+// Opens and decodes one frame. `damaged` when it is not what was sealed there.
+Result<Bytes> open_frame(PackKey const& key, std::uint32_t number, PackFrame const& frame, ByteView sealed);
+
+}  // namespace holdfast
