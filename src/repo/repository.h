@@ -10,6 +10,7 @@
 #include "os/random.h"
 #include "repo/envelope.h"
 #include "repo/fetch.h"
+#include "repo/index.h"
 #include "repo/ingest.h"
 #include "repo/keys.h"
 #include "repo/point.h"
@@ -77,6 +78,12 @@ class Repository {
 
     // The way out. key_refused without a reader's key.
     virtual Result<std::unique_ptr<Fetch>> begin_fetch(FetchLimits limits, std::stop_token stop) = 0;
+
+    // What was read of the index, for refresh_index() alone.
+    IndexSlot& index_slot() { return index_slot_; }
+
+  private:
+    IndexSlot index_slot_;
 };
 
 // Creates an empty repository with one bundle of all roles, and returns that bundle (not yet wrapped:

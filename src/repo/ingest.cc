@@ -1,0 +1,206 @@
+#include "repo/ingest.h"
+
+#include <cassert>
+
+#include "repo/pipeline.h"
+#include "repo/repository_parts.h"
+
+namespace holdfast {
+namespace {
+
+// Above this (128 GiB of average chunks, 4 MiB of ids) a stream does not say which chunks it needs.
+constexpr std::size_t kStreamChunksMax = 1u << 17;
+
+// Chunks of one stream or list, remembered for Stream::chunks().
+class ChunkNames {
+  public:
+    void add(ChunkId const& id) {
+        if (full_) return;
+        if (ids_.size() < kStreamChunksMax) {
+            ids_.push_back(id);
+        } else {
+            full_ = true;
+            ids_ = {};
+        }
+    }
+    std::span<ChunkId const> ids() const { return ids_; }
+
+  private:
+    std::vector<ChunkId> ids_;
+    bool full_ = false;
+};
+
+class ExtentList;
+
+// The bytes of a list of extents, cut and stored as they come, so that a list never lies in memory
+// as a whole. What they become is again a list of extents, one level up.
+class ListStream {
+  public:
+    ListStream(Pipeline& pipeline, ChunkNames& names, std::uint8_t depth);
+    ~ListStream();
+    Result<void> append(Extent const& extent);
+    Result<Content> finish();
+
+  private:
+    Result<void> store();
+
+    Pipeline& pipeline_;
+    ChunkNames& names_;
+    Chunker chunker_;
+    std::unique_ptr<ExtentList> list_;
+};
+
+// Extents in order: few are kept, more go into a ListStream as they come.
+class ExtentList {
+  public:
+    ExtentList(Pipeline& pipeline, ChunkNames& names, std::uint8_t depth)
+        : pipeline_(pipeline), names_(names), depth_(depth) {}
+
+    Result<void> add(Extent const& extent) {
+        if (!list_ && extents_.size() < kInlineExtentsMax) {
+            extents_.push_back(extent);
+            return {};
+        }
+        if (!list_) {
+            // A list of at least 6,000 extents becomes one: four levels hold 32 * 6,000^4 chunks.
+            assert(depth_ < kContentDepthMax);
+            list_ = std::make_unique<ListStream>(pipeline_, names_, static_cast<std::uint8_t>(depth_ + 1));
+            for (auto const& kept : std::exchange(extents_, {})) TRY(list_->append(kept));
+        }
+        return list_->append(extent);
+    }
+
+    // The content without its size.
+    Result<Content> finish() {
+        if (list_) return list_->finish();
+        return Content{.size = 0, .depth = depth_, .extents = std::move(extents_)};
+    }
+
+  private:
+    Pipeline& pipeline_;
+    ChunkNames& names_;
+    std::uint8_t depth_;
+    std::vector<Extent> extents_;
+    std::unique_ptr<ListStream> list_;
+};
+
+// Takes what the chunker has complete and names it in the list.
+Result<void> store_chunk_of(Pipeline& pipeline, ChunkNames& names, ChunkKind kind, Chunker& chunker,
+                            ExtentList& list) {
+    auto bytes = chunker.take();
+    auto size = bytes.size();
+    auto id = TRY(pipeline.store_chunk(kind, std::move(bytes)));
+    names.add(id);
+    return list.add({.chunk = id, .offset = 0, .length = size});
+}
+
+ListStream::ListStream(Pipeline& pipeline, ChunkNames& names, std::uint8_t depth)
+    : pipeline_(pipeline),
+      names_(names),
+      chunker_(pipeline.gear(), Layout{}),
+      list_(std::make_unique<ExtentList>(pipeline, names, depth)) {}
+ListStream::~ListStream() = default;
+
+Result<void> ListStream::append(Extent const& extent) {
+    ByteWriter writer;
+    encode(extent, writer);
+    auto bytes = writer.view();
+    while (!bytes.empty()) {
+        bytes = chunker_.feed(bytes);
+        if (chunker_.full()) TRY(store());
+    }
+    return {};
+}
+
+Result<void> ListStream::store() {
+    return store_chunk_of(pipeline_, names_, ChunkKind::extents, chunker_, *list_);
+}
+
+Result<Content> ListStream::finish() {
+    if (!chunker_.empty()) TRY(store());
+    return list_->finish();
+}
+
+class StreamImpl : public Ingest::Stream {
+  public:
+    StreamImpl(std::shared_ptr<Pipeline> pipeline, ChunkKind kind, Layout layout)
+        : pipeline_(std::move(pipeline)),
+          kind_(kind),
+          chunker_(pipeline_->gear(), std::move(layout)),
+          list_(*pipeline_, names_, 0) {}
+
+    Result<void> append(ByteView bytes) override {
+        if (bytes.empty()) return pipeline_->check();
+        TRY(end_hole());
+        size_ += bytes.size();
+        while (!bytes.empty()) {
+            bytes = chunker_.feed(bytes);
+            if (chunker_.full()) TRY(end_chunk());
+        }
+        return pipeline_->check();
+    }
+
+    Result<void> hole(std::uint64_t length) override {
+        if (length == 0) return {};
+        if (!chunker_.empty()) TRY(end_chunk());
+        chunker_.skip(length);
+        size_ += length;
+        hole_ += length;  // joined with the hole before, if nothing was between them
+        return {};
+    }
+
+    Result<Content> finish() override {
+        assert(!finished_);
+        finished_ = true;
+        TRY(end_hole());
+        if (!chunker_.empty()) TRY(end_chunk());
+        auto content = TRY(list_.finish());
+        content.size = size_;
+        return content;
+    }
+
+    std::span<ChunkId const> chunks() const override { return names_.ids(); }
+
+  private:
+    Result<void> end_chunk() { return store_chunk_of(*pipeline_, names_, kind_, chunker_, list_); }
+    Result<void> end_hole() {
+        if (hole_ == 0) return {};
+        return list_.add({.chunk = {}, .offset = 0, .length = std::exchange(hole_, 0)});
+    }
+
+    std::shared_ptr<Pipeline> pipeline_;
+    ChunkKind kind_;
+    ChunkNames names_;
+    Chunker chunker_;
+    ExtentList list_;
+    std::uint64_t size_ = 0;
+    std::uint64_t hole_ = 0;
+    bool finished_ = false;
+};
+
+class IngestImpl : public Ingest {
+  public:
+    explicit IngestImpl(std::shared_ptr<Pipeline> pipeline) : pipeline_(std::move(pipeline)) {}
+    ~IngestImpl() override { pipeline_->close(); }
+
+    std::unique_ptr<Stream> open_stream(ChunkKind kind, Layout layout) override {
+        return std::make_unique<StreamImpl>(pipeline_, kind, std::move(layout));
+    }
+    bool knows(ChunkId const& chunk) const override { return pipeline_->knows(chunk); }
+    Result<void> flush() override { return pipeline_->flush(); }
+    IngestStatistics statistics() const override { return pipeline_->statistics(); }
+
+  private:
+    std::shared_ptr<Pipeline> pipeline_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Ingest>> make_ingest(Repository& repository, IngestLimits limits,
+                                            std::stop_token stop) {
+    auto index = TRY(refresh_index(repository, {.check_packs = true}, stop));
+    auto pipeline = std::make_shared<Pipeline>(repository, std::move(index), limits, std::move(stop));
+    return std::unique_ptr<Ingest>(std::make_unique<IngestImpl>(std::move(pipeline)));
+}
+
+}  // namespace holdfast

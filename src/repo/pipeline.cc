@@ -1,0 +1,255 @@
+#include "repo/pipeline.h"
+
+#include <cassert>
+
+namespace holdfast {
+namespace {
+
+// Smaller chunks share a frame, which is closed when it holds this much.
+constexpr std::size_t kLargeChunk = kChunkMin;
+constexpr std::size_t kSolidFrame = 1u << 20;
+// So many packs are named at once: what an interrupted backup has to store again is bounded.
+constexpr std::size_t kPacksPerSegment = 8;
+
+std::size_t group_of(ChunkKind kind) { return static_cast<std::size_t>(kind) - 1; }
+std::size_t lane_of(ChunkKind kind) { return kind == ChunkKind::data ? 0 : 1; }
+
+}  // namespace
+
+Pipeline::Pipeline(Repository& repository, std::shared_ptr<Index> index, IngestLimits limits,
+                   std::stop_token stop)
+    : repository_(repository),
+      index_(std::move(index)),
+      limits_(limits),
+      id_key_(repository.keys().id_key.view()),
+      gear_(make_gear_table(repository.keys().id_key.view())),
+      forward_stop_(std::move(stop), [this] { stop_.request_stop(); }) {}
+
+bool Pipeline::stopping() const {
+    if (stop_.stop_requested()) return true;
+    std::lock_guard lock(mutex_);
+    return error_.has_value();
+}
+
+void Pipeline::fail_with(Error error) {
+    std::lock_guard lock(mutex_);
+    if (!error_) error_ = std::move(error);
+}
+
+Result<void> Pipeline::check() const {
+    std::lock_guard lock(mutex_);
+    // What a stop made fail is not the reason.
+    if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
+    if (error_) return fail(*error_);
+    return {};
+}
+
+IngestStatistics Pipeline::statistics() const {
+    std::lock_guard lock(mutex_);
+    return statistics_;
+}
+
+template <typename Ready>
+Result<void> Pipeline::wait(Ready const& ready) {
+    repository_.world().executor.wait_until([&] {
+        if (stop_.stop_requested()) return true;
+        std::lock_guard lock(mutex_);
+        return error_.has_value() || ready();
+    });
+    return check();
+}
+
+template <typename Task>
+void Pipeline::post(Task task) {
+    {
+        std::lock_guard lock(mutex_);
+        ++tasks_;
+    }
+    // The task keeps the pipeline alive: whoever waits for it may go on before it has quite ended.
+    repository_.world().executor.post([self = shared_from_this(), task = std::move(task)] {
+        if (!self->stopping()) {
+            Result<void> done = task(*self);
+            if (!done) self->fail_with(std::move(done.error()));
+        }
+        std::lock_guard lock(self->mutex_);
+        --self->tasks_;
+    });
+}
+
+bool Pipeline::knows(ChunkId const& id) const {
+    {
+        std::lock_guard lock(mutex_);
+        if (pending_.contains(id)) return true;
+    }
+    return index_->may_reuse(id);
+}
+
+Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Bytes bytes) {
+    assert(!bytes.empty() && bytes.size() <= kChunkBytesMax);
+    TRY(check());
+    auto id = ChunkId::from_bytes(id_key_.of(bytes));
+    auto known = knows(id);
+    {
+        std::lock_guard lock(mutex_);
+        statistics_.bytes_in += bytes.size();
+        if (known) {
+            ++statistics_.chunks_known;
+        } else {
+            ++statistics_.chunks_new;
+            statistics_.bytes_new += bytes.size();
+            pending_.insert(id);
+        }
+    }
+    if (known) return id;
+    PackChunk chunk{id, static_cast<std::uint32_t>(bytes.size())};
+    if (bytes.size() >= kLargeChunk) {
+        TRY(submit_frame(kind, std::move(bytes), {chunk}));
+        return id;
+    }
+    auto& group = groups_[group_of(kind)];
+    if (group.raw.empty()) group.raw.reserve(kSolidFrame + kLargeChunk);
+    group.raw.insert(group.raw.end(), bytes.begin(), bytes.end());
+    group.chunks.push_back(chunk);
+    if (group.raw.size() >= kSolidFrame) TRY(submit_group(kind));
+    return id;
+}
+
+Result<void> Pipeline::submit_group(ChunkKind kind) {
+    auto group = std::exchange(groups_[group_of(kind)], {});
+    if (group.raw.empty()) return {};
+    return submit_frame(kind, std::move(group.raw), std::move(group.chunks));
+}
+
+Result<void> Pipeline::submit_frame(ChunkKind kind, Bytes raw, std::vector<PackChunk> chunks) {
+    auto size = raw.size();
+    TRY(wait([&] {
+        return (frame_bytes_ == 0 || frame_bytes_ + size <= limits_.frames_in_flight_bytes) &&
+               packs_ < std::max<std::size_t>(1, limits_.packs_in_flight_max);
+    }));
+    {
+        std::lock_guard lock(mutex_);
+        frame_bytes_ += size;
+    }
+    // Shared, because a task must be copyable.
+    auto frame = std::make_shared<FrameTask>(FrameTask{kind, std::move(raw), std::move(chunks)});
+    post([frame](Pipeline& self) {
+        auto done = self.seal_frame(*frame);
+        std::lock_guard lock(self.mutex_);
+        self.frame_bytes_ -= frame->raw.size();
+        return done;
+    });
+    return {};
+}
+
+Result<void> Pipeline::seal_frame(FrameTask const& task) {
+    auto encoded = TRY(encode_frame(task.raw, limits_.zstd_level));
+    auto stored = encoded.codec == Codec::raw ? ByteView(task.raw) : ByteView(encoded.bytes);
+
+    // A frame's place is given when its size is known; packs fill in about the order of the data.
+    std::shared_ptr<OpenPack> pack;
+    PackBuilder::Frame* frame = nullptr;
+    {
+        std::lock_guard lock(mutex_);
+        auto& open = open_[lane_of(task.kind)];
+        if (!open) {
+            auto const& keys = repository_.keys();
+            auto builder =
+                TRY(PackBuilder::create(keys.repository, keys.data_public, repository_.world().random));
+            open = std::make_shared<OpenPack>();
+            open->builder = std::move(builder);
+        }
+        pack = open;
+        frame = &pack->builder->reserve(encoded.codec, task.kind, stored.size(), task.chunks);
+        if (pack->builder->bytes() >= limits_.pack_bytes) close_pack(open);
+    }
+    TRY(pack->builder->seal(*frame, stored, task.raw));
+
+    bool complete = false;
+    {
+        std::lock_guard lock(mutex_);
+        ++pack->sealed;
+        complete = pack->closed && pack->sealed == pack->builder->frames();
+    }
+    if (complete) post([pack](Pipeline& self) { return self.store_pack(pack); });
+    return {};
+}
+
+void Pipeline::close_pack(std::shared_ptr<OpenPack>& pack) {
+    pack->closed = true;
+    ++packs_;
+    pack = nullptr;
+}
+
+Result<void> Pipeline::store_pack(std::shared_ptr<OpenPack> const& pack) {
+    auto sealed = std::move(*pack->builder).finish();
+    pack->builder.reset();
+    auto put = repository_.store().put(pack_key(sealed.summary.id), sealed.views(), stop_.get_token());
+    TRY(std::move(put).within("store pack " + sealed.summary.id.brief()));
+    sealed.parts.clear();
+
+    std::vector<PackSummary> batch;
+    {
+        std::lock_guard lock(mutex_);
+        --packs_;
+        ++statistics_.packs;
+        statistics_.bytes_stored += sealed.summary.bytes;
+        unindexed_.push_back(std::move(sealed.summary));
+        if (unindexed_.size() >= kPacksPerSegment) batch = std::exchange(unindexed_, {});
+    }
+    if (!batch.empty()) {
+        auto shared = std::make_shared<std::vector<PackSummary> const>(std::move(batch));
+        post([shared](Pipeline& self) { return self.store_segment(*shared); });
+    }
+    return {};
+}
+
+Result<void> Pipeline::store_segment(std::vector<PackSummary> const& packs) {
+    auto object = repository_.seal(DocumentKind::index, encode_segment(packs));
+    auto key = segment_key(object);
+    auto put = repository_.store().put(key, object, stop_.get_token());
+    TRY(std::move(put).within("store " + key.text()));
+    index_->add(repository_.keys().id, packs);
+    index_->note_segment(key.text());
+    std::lock_guard lock(mutex_);
+    for (auto const& pack : packs) {
+        for (auto const& chunk : pack.directory.chunks) pending_.erase(chunk.id);
+    }
+    return {};
+}
+
+Result<void> Pipeline::flush() {
+    TRY(check());
+    for (auto kind : {ChunkKind::data, ChunkKind::tree, ChunkKind::extents}) TRY(submit_group(kind));
+    auto idle = [this] { return tasks_ == 0; };
+    TRY(wait(idle));
+    std::vector<std::shared_ptr<OpenPack>> last;
+    {
+        std::lock_guard lock(mutex_);
+        for (auto& open : open_) {
+            if (!open) continue;
+            last.push_back(open);
+            close_pack(open);
+        }
+    }
+    for (auto const& pack : last) post([pack](Pipeline& self) { return self.store_pack(pack); });
+    TRY(wait(idle));
+    std::vector<PackSummary> batch;
+    {
+        std::lock_guard lock(mutex_);
+        batch = std::exchange(unindexed_, {});
+    }
+    if (batch.empty()) return {};
+    auto shared = std::make_shared<std::vector<PackSummary> const>(std::move(batch));
+    post([shared](Pipeline& self) { return self.store_segment(*shared); });
+    return wait(idle);
+}
+
+void Pipeline::close() {
+    stop_.request_stop();
+    repository_.world().executor.wait_until([this] {
+        std::lock_guard lock(mutex_);
+        return tasks_ == 0;
+    });
+}
+
+}  // namespace holdfast

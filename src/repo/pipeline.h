@@ -1,0 +1,101 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_set>
+
+#include "repo/chunker.h"
+#include "repo/index.h"
+#include "repo/repository.h"
+
+namespace holdfast {
+
+// The stages behind the producer: new chunks → frames → packs → store → index. The producer's thread
+// calls; compression, sealing and puts are tasks on the executor.
+//
+// Order of writing: a pack is put before a segment names it, and a segment holds only packs whose put
+// has succeeded. Chunks of a pack count as stored for deduplication within this pipeline as soon as
+// they are taken in, because nothing is promised before flush() has succeeded.
+class Pipeline : public std::enable_shared_from_this<Pipeline> {
+  public:
+    Pipeline(Repository& repository, std::shared_ptr<Index> index, IngestLimits limits,
+             std::stop_token stop);
+
+    // The producer's side.
+    // Takes in a chunk: computes its id, and stores it unless it is known. Waits while too much is in
+    // flight.
+    Result<ChunkId> store_chunk(ChunkKind kind, Bytes bytes);
+    bool knows(ChunkId const& id) const;
+    Result<void> flush();
+    // Stops what runs and waits for it: after this no task touches the repository.
+    void close();
+    // The first error of any stage, or that it was stopped.
+    Result<void> check() const;
+    IngestStatistics statistics() const;
+    GearTable const& gear() const { return gear_; }
+
+  private:
+    // Chunks that wait for a frame of their kind to fill.
+    struct Group {
+        Bytes raw;
+        std::vector<PackChunk> chunks;
+    };
+    struct FrameTask {
+        ChunkKind kind;
+        Bytes raw;
+        std::vector<PackChunk> chunks;
+    };
+    struct OpenPack {
+        std::unique_ptr<PackBuilder> builder;
+        std::size_t sealed = 0;
+        bool closed = false;
+    };
+    static constexpr std::size_t kLanes = 2;  // content; trees and extent lists
+
+    Result<void> submit_group(ChunkKind kind);
+    Result<void> submit_frame(ChunkKind kind, Bytes raw, std::vector<PackChunk> chunks);
+    // Returns when `ready` (called with the lock held) is true, or something failed.
+    template <typename Ready>
+    Result<void> wait(Ready const& ready);
+    // Counts the task until it ends.
+    template <typename Task>
+    void post(Task task);
+
+    // The tasks.
+    Result<void> seal_frame(FrameTask const& task);
+    Result<void> store_pack(std::shared_ptr<OpenPack> const& pack);
+    Result<void> store_segment(std::vector<PackSummary> const& packs);
+    // With the lock held.
+    void close_pack(std::shared_ptr<OpenPack>& pack);
+
+    bool stopping() const;
+    void fail_with(Error error);
+
+    Repository& repository_;
+    std::shared_ptr<Index> index_;
+    IngestLimits const limits_;
+    HmacKey const id_key_;
+    GearTable const gear_;
+    std::stop_source stop_;
+
+    // The producer's own.
+    std::array<Group, 3> groups_;
+
+    mutable std::mutex mutex_;
+    std::optional<Error> error_;
+    std::unordered_set<ChunkId> pending_;  // taken in, not in the index yet
+    std::array<std::shared_ptr<OpenPack>, kLanes> open_;
+    std::vector<PackSummary> unindexed_;  // stored, not in the index yet
+    std::size_t tasks_ = 0;
+    std::size_t frame_bytes_ = 0;  // raw, in frame tasks
+    std::size_t packs_ = 0;        // closed, not stored yet
+    IngestStatistics statistics_;
+
+    // Last: it may call request_stop() on stop_ as soon as it exists.
+    std::stop_callback<std::function<void()>> forward_stop_;
+};
+
+}  // namespace holdfast
