@@ -20,6 +20,15 @@ std::unexpected<Error> failed(std::string_view verb, std::string const& path) {
     return fail(errno_error(fmt::format("{} '{}'", verb, printable(path)), error_number));
 }
 
+// The same for reading: below a file (ENOTDIR) there is nothing, just as below a missing directory.
+std::unexpected<Error> not_read(std::string_view verb, std::string const& path) {
+    bool nothing = errno == ENOTDIR;
+    auto error = failed(verb, path);
+    if (nothing)
+        error.error().kind = ErrorKind::not_found;
+    return error;
+}
+
 FileKind kind_of(mode_t mode) {
     if (S_ISREG(mode))
         return FileKind::file;
@@ -80,7 +89,9 @@ class SystemFileSystem : public FileSystem {
 
     Result<std::unique_ptr<OldFile>> open(std::string const& path) override {
         // Not blocking: a FIFO that somebody put here must not hold us for ever.
-        Fd file = TRY(open_file(path, O_RDONLY | O_NONBLOCK));
+        Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+        if (!file)
+            return not_read("open", path);
         struct stat stat {};
         if (fstat(file.get(), &stat) != 0)
             return failed("look at", path);
@@ -105,7 +116,7 @@ class SystemFileSystem : public FileSystem {
 
     Result<void> remove(std::string const& path) override {
         if (::unlink(path.c_str()) != 0)
-            return failed("remove", path);
+            return not_read("remove", path);
         return {};
     }
 
@@ -118,7 +129,9 @@ class SystemFileSystem : public FileSystem {
     Result<void> sync_directory(std::string const& path) override { return fsync_directory(path); }
 
     Result<std::vector<DirectoryEntry>> list(std::string const& path) override {
-        Fd fd = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
+        Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!fd)
+            return not_read("list", path);
         std::unique_ptr<DIR, int (*)(DIR*)> directory(fdopendir(fd.get()), closedir);
         if (!directory)
             return failed("list", path);
@@ -144,7 +157,7 @@ class SystemFileSystem : public FileSystem {
     Result<FileInfo> info(std::string const& path) override {
         struct stat stat {};
         if (::stat(path.c_str(), &stat) != 0)
-            return failed("look at", path);
+            return not_read("look at", path);
         auto modified = std::chrono::seconds(stat.st_mtim.tv_sec) +
                         std::chrono::nanoseconds(stat.st_mtim.tv_nsec);
         return FileInfo{kind_of(stat.st_mode), static_cast<std::uint64_t>(stat.st_size),

@@ -68,7 +68,7 @@ class FileSystem {
     virtual Result<void> make_directory(std::string const& path, unsigned mode) = 0;
     // The names in the directory survive power loss.
     virtual Result<void> sync_directory(std::string const& path) = 0;
-    // Everything in the directory but "." and "..", in no order.
+    // Everything in the directory but "." and "..", in no order. not_found also when it is a file.
     virtual Result<std::vector<DirectoryEntry>> list(std::string const& path) = 0;
     // Follows symbolic links.
     virtual Result<FileInfo> info(std::string const& path) = 0;

@@ -303,7 +303,7 @@ Result<std::vector<DirectoryEntry>> SimulatedFileSystem::list(std::string const&
     if (!node)
         return fail(ErrorKind::not_found, what + ": No such file or directory");
     if (!node->is_directory)
-        return fail(ErrorKind::io, what + ": Not a directory");
+        return fail(ErrorKind::not_found, what + ": Not a directory");
     std::vector<DirectoryEntry> entries;
     for (auto const& [name, child] : node->names) {
         entries.push_back({name, child->is_directory ? FileKind::directory : FileKind::file});

@@ -11,8 +11,13 @@
 
 namespace holdfast {
 
-// Names an object: 1 to 512 characters of [a-z A-Z 0-9 . _ - /], no empty segment, none that starts
-// with a dot. A wrong key is a mistake of ours: asserted.
+// Whether the text can name an object: 1 to 512 characters of [a-z A-Z 0-9 . _ - /], no empty
+// segment, none that starts with a dot or has more than 255 characters.
+bool is_object_key(std::string_view text);
+
+// Names an object. A wrong key is a mistake of ours: asserted; check what others wrote with
+// is_object_key() before. No key is a folder of another one ("a" and "a/b"): a directory cannot
+// hold both.
 class ObjectKey {
   public:
     explicit ObjectKey(std::string text);
@@ -36,10 +41,10 @@ class Store {
   public:
     virtual ~Store() = default;
 
-    // Stores the concatenation of `parts` under `key`. On success it survives power loss. On failure
-    // `key` holds what it held before, or the whole new object (where a store cannot tell), never a
-    // part. A key that already holds these very bytes is a success; other bytes fail with `exists`
-    // and stay.
+    // Stores the concatenation of `parts` under `key`. On success it survives power loss. On
+    // failure `key` holds what it held before, or the whole new object (where a store cannot tell),
+    // never a part. A key that already holds these very bytes is a success; other bytes fail with
+    // `exists` and stay.
     virtual Result<void> put(ObjectKey const& key, std::span<ByteView const> parts,
                              std::stop_token stop) = 0;
     Result<void> put(ObjectKey const& key, ByteView bytes, std::stop_token stop) {
@@ -49,12 +54,14 @@ class Store {
     // The whole object. not_found when there is none.
     virtual Result<Bytes> get(ObjectKey const& key, std::stop_token stop) = 0;
     // Exactly `length` bytes from `offset`; damaged when the object ends before.
-    virtual Result<Bytes> get_range(ObjectKey const& key, std::uint64_t offset, std::uint64_t length,
-                                    std::stop_token stop) = 0;
+    virtual Result<Bytes> get_range(ObjectKey const& key, std::uint64_t offset,
+                                    std::uint64_t length, std::stop_token stop) = 0;
     // Size and time. not_found when there is none.
     virtual Result<ObjectInfo> head(ObjectKey const& key, std::stop_token stop) = 0;
-    // Calls `visit` for each object whose key starts with `prefix`, in the order of keys. Objects that
-    // are put or removed meanwhile may or may not show. An error of `visit` ends it and is returned.
+    // Calls `visit` for each object whose key starts with `prefix`, in the order of keys
+    // (bytewise). Objects that are put or removed meanwhile may or may not show. An error of
+    // `visit` ends it and is returned. `prefix` is the beginning of a possible key, or empty:
+    // asserted.
     virtual Result<void> list(std::string_view prefix,
                               std::function<Result<void>(ObjectInfo const&)> const& visit,
                               std::stop_token stop) = 0;
@@ -65,8 +72,9 @@ class Store {
     virtual std::string describe() const = 0;
 };
 
-// Opens the store that `url` names: a path or file:///path. `usage` for a kind that does not exist.
-// With `create`, makes what is missing (a directory, mode 0700); without, a missing place is not_found.
+// Opens the store that `url` names: a path or file:///path (where %20 is a space). `usage` for a
+// kind that does not exist. With `create`, makes what is missing (a directory, mode 0700); without,
+// a missing place is not_found.
 struct OpenStoreOptions {
     bool create = false;
 };

@@ -1,0 +1,104 @@
+#include <filesystem>
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "store/local_store.h"
+#include "store/store.h"
+
+namespace holdfast {
+namespace {
+
+// "s3" of "s3://bucket" and of "s3:host:path"; empty for a path. One letter is no scheme, and a
+// colon after a slash belongs to a path.
+std::string_view scheme_of(std::string_view url) {
+    auto colon = url.find(':');
+    if (colon == std::string_view::npos || colon < 2)
+        return {};
+    auto scheme = url.substr(0, colon);
+    for (char c : scheme) {
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+'))
+            return {};
+    }
+    bool known = scheme == "s3" || scheme == "sftp" || scheme == "rclone" || scheme == "file";
+    return known || url.substr(colon).starts_with("://") ? scheme : std::string_view();
+}
+
+Result<std::string> decode_percent(std::string_view text) {
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '%') {
+            result += text[i];
+            continue;
+        }
+        auto byte = from_hex([&] {
+            std::string digits(text.substr(i + 1, 2));
+            for (char& c : digits) {
+                if (c >= 'A' && c <= 'F')
+                    c = static_cast<char>(c - 'A' + 'a');
+            }
+            return digits;
+        }());
+        if (!byte || byte->size() != 1) {
+            return fail(ErrorKind::usage,
+                        fmt::format("store '{}': '%' is not followed by two hexadecimal digits",
+                                    printable(text)));
+        }
+        result += static_cast<char>(byte->front());
+        i += 2;
+    }
+    return result;
+}
+
+Result<std::string> path_of(std::string_view url) {
+    if (!url.starts_with("file:"))
+        return std::string(url);
+    auto rest = url.substr(5);
+    if (rest.starts_with("//localhost/"))
+        rest.remove_prefix(11);
+    if (rest.starts_with("//"))
+        rest.remove_prefix(2);
+    if (!rest.starts_with('/')) {
+        return fail(ErrorKind::usage,
+                    fmt::format("store '{}': a file URL names an absolute path", printable(url)),
+                    "write file:///path, with three slashes");
+    }
+    return decode_percent(rest);
+}
+
+// Absolute, without "." and "..", without a slash at the end. Symbolic links stay: "..", too, is
+// taken by name.
+Result<std::string> make_absolute(std::string const& path) {
+    std::error_code error;
+    auto absolute = std::filesystem::absolute(path, error);
+    if (error) {
+        return fail(
+            errno_error(fmt::format("find the path of '{}'", printable(path)), error.value()));
+    }
+    auto text = absolute.lexically_normal().string();
+    while (text.size() > 1 && text.ends_with('/'))
+        text.pop_back();
+    return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions options) {
+    if (url.empty() || url.find('\0') != std::string_view::npos) {
+        return fail(ErrorKind::usage, "the store has no name", "give a path or file:///path");
+    }
+    auto scheme = scheme_of(url);
+    if (scheme == "s3" || scheme == "sftp" || scheme == "rclone") {
+        return fail(ErrorKind::usage, fmt::format("store kind '{}:' is not available yet", scheme),
+                    "use a directory");
+    }
+    if (!scheme.empty() && scheme != "file") {
+        return fail(ErrorKind::usage, fmt::format("there is no store kind '{}:'", scheme),
+                    "give a path or file:///path");
+    }
+    auto path = TRY(path_of(url));
+    path = TRY(make_absolute(path));
+    auto store = TRY(LocalStore::open(path, {.create = options.create}));
+    return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace holdfast
