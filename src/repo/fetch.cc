@@ -304,6 +304,7 @@ class FetchImpl : public Fetch {
         Error error{ErrorKind::not_found, "chunk " + id.brief() + " is in no index", {}};
         auto damaged = index_->damaged();
         if (!damaged.empty()) {
+            error.kind = ErrorKind::damaged;
             error.hint = "it may be in a pack that a damaged segment names: " + damaged.front().error.message;
         }
         return error;
