@@ -170,6 +170,8 @@ void describe(auto& v, Step& x) {
             {.doc = "Whether it may be run again after a crash without asking; each kind knows a default."});
     v.field("on_failure", x.on_failure,
             {.doc = "`stop` what depends on it, `continue` all the same, or `abort` the runbook."});
+    v.field("safe_in_drills", x.safe_in_drills,
+            {.doc = "It may run in an isolated drill; else commands, messages and manual steps are left out there."});
     v.step(x);
 }
 

@@ -159,6 +159,8 @@ struct Step {
     std::optional<Approval> approve;
     std::optional<bool> idempotent;  // overrides what the kind says of itself
     OnFailure on_failure = OnFailure::stop;
+    // May run in an isolated drill although its kind reaches outside (command, manual, notify).
+    bool safe_in_drills = false;
     std::string description;
 };
 
