@@ -1,6 +1,7 @@
 #pragma once
 
-#include <filesystem>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "archive/progress.h"
@@ -10,14 +11,22 @@
 namespace holdfast {
 
 struct BackUpOptions {
-    std::vector<std::string> paths;    // absolute; one: the root is its content; several: the root is "/"
-    std::vector<std::string> exclude;  // globs: with '/' against the absolute path, without against the name
+    // Absolute. One directory: the root is its content (a symlink to it is followed). One file: the root
+    // is the directory that holds it, incomplete. Several: the root is "/", with the directories on the
+    // way to them, incomplete, by their real paths.
+    std::vector<std::string> paths = {};
+    // Globs: without '/' against names, from '/' against absolute paths, with '/' inside against the ends
+    // of paths. What `paths` names is taken in any case.
+    std::vector<std::string> exclude = {};
+    // A directory on which another file system is mounted is kept without its content. File systems of
+    // the kernel (proc, sysfs, cgroup …) are so in any case, unless `paths` names them.
     bool one_file_system = false;
-    // Paths that must not be captured (the repository itself, our state): a path that lies inside
-    // `paths` and is not excluded is refused as unsafe before anything is read.
-    std::vector<std::string> forbidden;
+    // Paths that must not be captured (the repository itself): one that lies inside `paths` and is
+    // not excluded, or around them, is refused as unsafe before anything is read. This client's own
+    // cache (world().cache) needs no mention: it is passed over.
+    std::vector<std::string> forbidden = {};
     // Cuts for one file (tensors), asked when it is opened; nothing: content-defined.
-    std::function<Layout(std::string const& path, int fd)> layout;
+    std::function<Layout(std::string const& path, int fd)> layout = {};
 };
 
 struct BackUpResult {
@@ -25,6 +34,8 @@ struct BackUpResult {
     std::string root;
     std::uint64_t files = 0, directories = 0, bytes = 0;
     std::uint64_t unchanged = 0;  // files taken over unread
+    std::uint64_t vanished = 0;   // names that were gone when their turn came: no problem
+    std::uint64_t excluded = 0;   // names that a pattern excluded (what lies below is not counted)
     std::vector<Problem> problems;  // at most 1,000 are kept; `problem_count` counts all
     std::uint64_t problem_count = 0;
 };

@@ -163,6 +163,10 @@ Store& FakeRepository::store() const {
     std::abort();
 }
 
+Result<OpenDocument> FakeRepository::open(DocumentKind, ByteView, std::stop_token) {
+    return fail(ErrorKind::not_found, "a fake repository has no documents");
+}
+
 Result<std::unique_ptr<Ingest>> FakeRepository::begin_ingest(IngestLimits, std::stop_token) {
     return std::make_unique<FakeIngest>(chunks_);
 }

@@ -64,6 +64,9 @@ class FakeRepository : public Repository {
     RepositoryId id() const override { return keys_.repository; }
     KeyBundle const& keys() const override { return keys_; }
     Store& store() const override;
+    std::vector<std::string> const& notices() const override { return notices_; }
+    Bytes seal(DocumentKind, ByteView plain) override { return Bytes(plain.begin(), plain.end()); }
+    Result<OpenDocument> open(DocumentKind, ByteView, std::stop_token) override;
     RepositoryWorld const& world() const override { return world_; }
     Result<PointList> points(std::stop_token) override { return PointList{}; }
     Result<PointList> points_of(std::string_view, std::stop_token) override { return PointList{}; }
@@ -75,6 +78,7 @@ class FakeRepository : public Repository {
     FakeChunks& chunks_;
     RepositoryWorld world_;
     KeyBundle keys_;
+    std::vector<std::string> notices_;
 };
 
 }  // namespace holdfast
