@@ -34,13 +34,6 @@ struct OpenRepositoryOptions {
     bool accept_rollback = false;
 };
 
-// An object that is not what it should be (a point, a receipt, an entry of a log), or a point that
-// its writer's log names and the store does not have: listed beside the good ones, never hidden.
-struct DamagedPoint {
-    std::string key;  // of the object
-    Error error;
-};
-
 struct PointList {
     std::vector<PointInfo> points;  // oldest first
     std::vector<DamagedPoint> damaged;
@@ -55,9 +48,9 @@ class Repository {
     virtual KeyBundle const& keys() const = 0;
     virtual Store& store() const = 0;
     virtual RepositoryWorld const& world() const = 0;
-    // What was amiss when it was opened and could be helped: "holdfast.json is damaged: its copy was
+    // What was amiss so far and could be helped: "holdfast.json is damaged: its copy was
     // used". For the user to see.
-    virtual std::vector<std::string> const& notices() const = 0;
+    virtual std::vector<std::string> notices() const = 0;
 
     // Seals and signs a document as this bundle's; opens one that any certified bundle signed
     // (certificates are read from keys/ once, and again when a signer is not known).
