@@ -44,13 +44,14 @@ Result<RepositoryConfig> parse_config(std::string_view text) {
     auto json = TRY(JsonObject::parse(text));
     RepositoryConfig config;
     config.version = json.number("holdfast");
-    if (!json.ok() || config.version == 0) return damaged();
+    if (!json.ok() || config.version == 0)
+        return damaged();
     // A later version may write anything behind this.
     if (config.version > kFormatVersion)
-        return fail(ErrorKind::usage,
-                    "repository format " + std::to_string(config.version) +
-                        " is newer than this program",
-                    "update holdfast on this machine");
+        return fail(
+            ErrorKind::usage,
+            "repository format " + std::to_string(config.version) + " is newer than this program",
+            "update holdfast on this machine");
     config.repository = json.id<RepositoryId>("repository");
     config.created = json.time("created");
     auto parameters = json.object("parameters");
@@ -61,9 +62,11 @@ Result<RepositoryConfig> parse_config(std::string_view text) {
     config.admin = json.array<SignPublicKey>("admin");
     config.data_key = json.id<DataKeyId>("data_key");
     auto signature = json.array<Signature>("signature");
-    if (!json.ok() || !parameters.ok()) return damaged();
+    if (!json.ok() || !parameters.ok())
+        return damaged();
     // One configuration has one spelling, so a change that JSON would not mind shows, too.
-    if (with_signature(config, signature) != text) return damaged();
+    if (with_signature(config, signature) != text)
+        return damaged();
     if (!signature_fits(config.admin, signed_text(config), signature))
         return fail(ErrorKind::damaged, "signature does not fit");
     return config;
@@ -75,7 +78,8 @@ Result<LoadedConfig> load_config(Store& store, std::stop_token stop) {
         return parse_config(as_text(bytes)).within(key);
     };
     auto primary = read(kConfigKey);
-    if (primary) return LoadedConfig{*primary, {}};
+    if (primary)
+        return LoadedConfig{*primary, {}};
     auto kind = primary.error().kind;
     // A single flipped bit can make a version "newer": the copy knows.
     if (kind != ErrorKind::not_found && kind != ErrorKind::damaged && kind != ErrorKind::usage)
@@ -83,8 +87,9 @@ Result<LoadedConfig> load_config(Store& store, std::stop_token stop) {
     auto copy = read(kConfigCopyKey);
     if (copy) {
         auto what = kind == ErrorKind::not_found ? "is missing" : "is damaged";
-        return LoadedConfig{*copy, {std::string(kConfigKey) + " " + what + ": its copy " +
-                                    std::string(kConfigCopyKey) + " was used"}};
+        return LoadedConfig{*copy,
+                            {std::string(kConfigKey) + " " + what + ": its copy " +
+                             std::string(kConfigCopyKey) + " was used"}};
     }
     auto copy_kind = copy.error().kind;
     if (copy_kind != ErrorKind::not_found && copy_kind != ErrorKind::damaged)

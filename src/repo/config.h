@@ -29,9 +29,9 @@ struct RepositoryConfig {
 
 // The object's text, signed by the admin: JSON that people can read.
 std::string encode(RepositoryConfig const& config, SignKey const& admin);
-// The one text that encode() writes is accepted, and its signature must fit the admin key in it (the
-// caller compares that key with its bundle's). `usage` for a format version that is newer than this
-// program, `damaged` for everything else.
+// The one text that encode() writes is accepted, and its signature must fit the admin key in it
+// (the caller compares that key with its bundle's). `usage` for a format version that is newer than
+// this program, `damaged` for everything else.
 Result<RepositoryConfig> parse_config(std::string_view text);
 
 struct LoadedConfig {

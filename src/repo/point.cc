@@ -12,7 +12,8 @@ std::string encode(RecoveryPoint const& point) {
     ByteWriter tree;
     encode(point.tree, tree);
     JsonObject attributes;
-    for (auto const& [name, value] : point.attributes) attributes.set(printable(name), value);
+    for (auto const& [name, value] : point.attributes)
+        attributes.set(printable(name), value);
     JsonObject json;
     json.set("dataset", point.dataset);
     json.set("kind", point.kind);
@@ -54,7 +55,8 @@ Result<RecoveryPoint> decode_point(std::string_view document) {
         return fail(ErrorKind::damaged, "recovery point is malformed");
     ByteReader reader(tree);
     point.tree = TRY(decode_content(reader));
-    if (!reader.done()) return fail(ErrorKind::damaged, "recovery point is malformed");
+    if (!reader.done())
+        return fail(ErrorKind::damaged, "recovery point is malformed");
     return point;
 }
 
@@ -64,14 +66,17 @@ std::string point_key(DatasetTag const& dataset, Time time, PointId const& id) {
 
 Result<PointKey> parse_point_key(std::string_view key) {
     auto wrong = [&] { return fail(ErrorKind::damaged, "not the name of a recovery point"); };
-    if (!key.starts_with(kPointsPrefix)) return wrong();
+    if (!key.starts_with(kPointsPrefix))
+        return wrong();
     auto rest = key.substr(kPointsPrefix.size());
     constexpr auto tag_size = 2 * DatasetTag::kSize;
-    if (rest.size() != tag_size + 1 + kKeyTimeSize + 1 + 2 * PointId::kSize) return wrong();
+    if (rest.size() != tag_size + 1 + kKeyTimeSize + 1 + 2 * PointId::kSize)
+        return wrong();
     auto dataset = DatasetTag::from_hex(rest.substr(0, tag_size));
     auto time = parse_key_time(rest.substr(tag_size + 1, kKeyTimeSize));
     auto id = PointId::from_hex(rest.substr(tag_size + 1 + kKeyTimeSize + 1));
-    if (!dataset || !time || !id || point_key(*dataset, *time, *id) != key) return wrong();
+    if (!dataset || !time || !id || point_key(*dataset, *time, *id) != key)
+        return wrong();
     return PointKey{*dataset, *time, *id};
 }
 

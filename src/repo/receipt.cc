@@ -4,7 +4,9 @@
 
 namespace holdfast {
 
-std::string receipt_key(PointId const& point) { return std::string(kReceiptsPrefix) + point.hex(); }
+std::string receipt_key(PointId const& point) {
+    return std::string(kReceiptsPrefix) + point.hex();
+}
 
 Bytes seal_receipt(Receipt const& receipt, KeyBundle const& keys, Random& random) {
     JsonObject json;
@@ -20,7 +22,8 @@ Result<Receipt> open_receipt(std::string_view key, ByteView object, KeyBundle co
     Receipt receipt;
     receipt.point = json.id<PointId>("point");
     receipt.received = json.time("received");
-    if (!json.ok()) return fail(ErrorKind::damaged, "receipt is malformed");
+    if (!json.ok())
+        return fail(ErrorKind::damaged, "receipt is malformed");
     if (receipt_key(receipt.point) != key)
         return fail(ErrorKind::damaged, "receipt is of another point");
     return receipt;
