@@ -71,6 +71,7 @@ Result<void> Lease::put(std::stop_token stop) {
 }
 
 Result<void> Lease::renew_if_due(std::stop_token stop) {
+    std::lock_guard lock(mutex_);
     auto now = clock_.elapsed();
     auto silent = now - renewed_;
     if (silent < kLeaseRenewAfter)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
 #include "os/clock.h"
 #include "repo/envelope.h"
@@ -24,7 +25,7 @@ Result<LeaseMarker> open_lease(std::string_view key, ByteView object, KeyBundle 
                                CertificateLookup const& certificates);
 
 // A running writer's marker: while it is there, nothing that the writer relies on is collected.
-// A renewal is a new object, then the removal of the old one. Not thread-safe.
+// A renewal is a new object, then the removal of the old one. Thread-safe.
 class Lease {
   public:
     // `store`, `keys`, `clock` and `random` outlive the lease.
@@ -50,6 +51,7 @@ class Lease {
     KeyBundle const& keys_;
     Clock& clock_;
     Random& random_;
+    std::mutex mutex_;  // of what follows
     LeaseMarker marker_;
     Duration renewed_{};  // by Clock::elapsed, taken before the put
     Duration tried_{};
