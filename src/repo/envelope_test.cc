@@ -15,8 +15,7 @@ struct EnvelopeTest : testing::Test {
     KeyBundle reader = generate_bundle(admin, static_cast<Roles>(Role::reader), "reader", random);
 
     static KeyCertificate certificate(KeyBundle const& keys) {
-        return {keys.id, keys.repository, keys.roles, keys.sign.public_key, keys.label,
-                false};
+        return {keys.id, keys.repository, keys.roles, keys.sign.public_key, keys.label};
     }
     Result<KeyCertificate> find(BundleId const& id) const {
         for (auto const* keys : {&admin, &writer, &reader})

@@ -123,9 +123,7 @@ Result<KeyCertificate> read_certificate(ByteView object, std::optional<SignPubli
     if (admin && !signature_fits(*admin, joined(kSignatureText, as_bytes(parts.certificate)),
                                  parts.signature))
         return fail(ErrorKind::damaged, "key object is not certified by the admin");
-    auto certificate = TRY(parse_certificate(parts.certificate));
-    certificate.has_password = parts.wrapped;
-    return certificate;
+    return parse_certificate(parts.certificate);
 }
 
 Result<KeyBundle> unwrap_bundle(ByteView object, ByteView password) {

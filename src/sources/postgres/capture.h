@@ -1,0 +1,23 @@
+#pragma once
+
+#include "archive/source.h"
+
+namespace holdfast::postgres {
+
+// Takes a base backup of the cluster that `conninfo` leads to, straight into the repository, with the
+// log that makes it consistent. Needs a role with REPLICATION, one free wal sender and one free
+// replication slot (temporary: it is gone with the connection, however that ends).
+//
+// The point's time is the moment, by our clock, at which the last file before the backup's stop came
+// in: what was committed before it is in the point (apart from what clocks of two machines differ).
+// The server's own time can't be asked on a replication connection.
+//
+// Attributes of the point: system_identifier, timeline, lsn_start, lsn (the stop: where the restored
+// cluster becomes consistent), server_version, wal_segment_bytes, checksums ("on", "off"), connection,
+// from_standby ("yes", "no"), data_directory_mode, and tablespace.<oid> = location for each.
+//
+// `unsafe` when earlier points of the dataset are of another system (exit 10), or a repository lies
+// inside the cluster. Pages that fail their checksum are problems; the backup goes on.
+Result<Capture> capture_base_backup(std::string const& conninfo, CaptureContext const& context);
+
+}  // namespace holdfast::postgres
