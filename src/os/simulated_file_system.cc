@@ -152,8 +152,9 @@ void SimulatedFileSystem::set_capacity(std::optional<std::uint64_t> bytes) {
 // Counts an operation, and fails it when that was asked for.
 Result<void> SimulatedFileSystem::begin(std::string const& what) {
     auto number = operations_++;
-    if (hook_)
-        hook_(number, what);
+    auto hook = hook_;  // it may set another one
+    if (hook)
+        hook(number, what);
     if (crash_at_ && number >= *crash_at_)
         return fail(ErrorKind::io, what + ": the machine is off");
     auto failure = failures_.find(number);

@@ -37,7 +37,8 @@ class SimulatedFileSystem : public FileSystem {
     void fail_operation(std::uint64_t number, ErrorKind kind);
     // From operation number `number` on, every operation fails: the machine is off.
     void crash_at(std::uint64_t number);
-    // Called before each operation, with its number and what it is ("sync '/a'").
+    // Called before each operation, with its number and what it is ("sync '/a'"). It may call the
+    // file system, whose operations then count, and are seen, too.
     void set_hook(std::function<void(std::uint64_t, std::string const&)> hook);
     // Reads and writes do only a part of what they are asked.
     void set_short_io(bool on);
@@ -76,7 +77,7 @@ class SimulatedFileSystem : public FileSystem {
     void settle_data(Node& node, Unsynced unsynced);
     void settle_names(Node& node, Unsynced unsynced);
 
-    mutable std::mutex mutex_;
+    mutable std::recursive_mutex mutex_;  // the hook calls in
     Clock& clock_;
     std::mt19937_64 random_;
     NodePointer root_;
