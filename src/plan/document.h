@@ -16,7 +16,7 @@ struct Node {
     enum class Kind { null, scalar, list, map };
 
     Kind kind = Kind::null;
-    Position at;         // its first character
+    Position at{};       // its first character
     std::string text{};  // of a scalar
     bool plain = false;  // a scalar without quotes: may mean a number or a boolean
     std::vector<Node> items{};

@@ -30,7 +30,7 @@ constexpr std::array kRules = {
            "a duration such as 15m, 1h30m, 2d or 3 months"}},
     Entry{Form::percent, {"^[+-]?[0-9]{1,6}(\\.[0-9]{1,6})?%$", "a percentage such as 1% or +20%"}},
     Entry{Form::byte_count,
-          {"^[0-9]{1,9}(\\.[0-9]{1,6})? ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
+          {"^[0-9]{1,15}(\\.[0-9]{1,2})? ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
            "a size such as 256 MiB or 1.5 GB"}},
     Entry{Form::secret,
           {"^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+|command:.+)$",

@@ -143,6 +143,17 @@ TEST(Lint, ReviewIsOverdue) {
     EXPECT_EQ(render(lint_text(text)), "") << "nobody said what time it is";
 }
 
+TEST(Lint, TheExampleIsGood) {
+    auto loaded = load(HOLDFAST_SOURCE "/examples/spikeformer/holdfast.yaml");
+    ASSERT_TRUE(loaded);
+    EXPECT_EQ(render(loaded->faults), "");
+    // Steps that this version cannot run yet are all that may be said of it.
+    for (auto const& fault : lint(*loaded)) {
+        EXPECT_EQ(fault.severity, Severity::warning) << fault.text();
+        EXPECT_THAT(fault.message, HasSubstr("this version cannot run")) << fault.text();
+    }
+}
+
 TEST(Lint, EmptyPlan) {
     EXPECT_EQ(render(lint_text("holdfast: 1\nname: x\n")),
               "p.yaml:1:1: warning: datasets: the plan protects nothing\n");

@@ -219,8 +219,11 @@ bool Reader::check_argument(Node const& node, Argument const& argument) {
 
 bool Reader::read_arguments(Node const& node, StepKind const& kind, Value& arguments) {
     arguments.members();  // a map, also when it stays empty
-    if (node.kind == Node::Kind::null) return wrong_kind(node, "a mapping of its arguments");
-    if (node.kind != Node::Kind::map) {  // alone: the first argument
+    bool short_form = kind.short_form() && node.kind != Node::Kind::null;
+    if (node.kind != Node::Kind::map && !short_form) {
+        return wrong_kind(node, "a mapping of its arguments");
+    }
+    if (node.kind != Node::Kind::map) {
         auto const& first = kind.arguments.front();
         Inside inside(*this, first.name, where_, node);
         if (!check_argument(node, first)) return false;

@@ -69,10 +69,6 @@ std::vector<StepKind> make_kinds() {
           required("subject", T::text, "The subject line."),
           required("text", T::text, "The message.")}},
 
-        {"approve", "Waits until people agree.", kNo, kYes,
-         {required("teams", T::people, "The teams that they belong to."),
-          optional("count", T::integer, "How many have to agree; without it, one."),
-          optional("text", T::text, "What they agree to.")}},
         {"service.probe", "Waits until a service's probe succeeds.", kNo, kYes,
          {required("service", T::service, "The service."),
           optional("within", T::duration, "How long it may take.")}},
@@ -132,6 +128,11 @@ Argument const* StepKind::find(std::string_view argument) const {
     auto found = std::find_if(arguments.begin(), arguments.end(),
                               [&](Argument const& known) { return known.name == argument; });
     return found == arguments.end() ? nullptr : &*found;
+}
+
+bool StepKind::short_form() const {
+    return std::none_of(arguments.begin() + 1, arguments.end(),
+                        [](Argument const& argument) { return argument.required; });
 }
 
 std::span<StepKind const> step_kinds() {

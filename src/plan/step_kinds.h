@@ -39,6 +39,8 @@ struct StepKind {
     std::vector<Argument> arguments;
 
     Argument const* find(std::string_view argument) const;
+    // Whether the first argument may stand alone, without the mapping: `manual: "Call them"`.
+    bool short_form() const;
 };
 
 std::span<StepKind const> step_kinds();
