@@ -12,6 +12,8 @@
 
 namespace holdfast {
 
+struct BackUpResult;
+
 // One line of a validation: what was looked at, and what it is.
 struct Finding {
     enum class Verdict { verified, suspicious, damaged, not_verified };
@@ -31,10 +33,13 @@ struct CaptureContext {
 };
 
 struct Capture {
-    RecoveryPoint point;  // complete but for what publish() fills in (stored, host, version)
-    std::vector<Problem> problems;
+    RecoveryPoint point = {};  // complete but for what the caller knows (stored, host, version)
+    std::vector<Problem> problems = {};
     std::uint64_t problem_count = 0;
-    std::vector<Finding> findings;  // validation at capture
+    std::vector<Finding> findings = {};  // validation at capture
+
+    // Takes over what a captured tree is: the state of `now`.
+    void take(BackUpResult result, Time now);
 };
 
 struct RestoreContext {

@@ -84,10 +84,10 @@ Result<Bytes> read_file(std::string const& path, std::size_t size_max) {
     return bytes;
 }
 
-Result<std::size_t> pread_full(Fd const& fd, ByteSpan to, std::uint64_t offset) {
+Result<std::size_t> pread_full(int fd, ByteSpan to, std::uint64_t offset) {
     std::size_t size = 0;
     while (size < to.size()) {
-        auto got = ::pread(fd.get(), to.data() + size, to.size() - size,
+        auto got = ::pread(fd, to.data() + size, to.size() - size,
                            static_cast<off_t>(offset + size));
         if (got < 0 && errno == EINTR)
             continue;

@@ -17,7 +17,10 @@ Result<Fd> open_file(std::string const& path, int flags, mode_t mode = 0600);
 Result<Bytes> read_file(std::string const& path, std::size_t size_max);
 
 // Reads until `to` is full or the file ends; returns how much was read.
-Result<std::size_t> pread_full(Fd const& fd, ByteSpan to, std::uint64_t offset);
+Result<std::size_t> pread_full(int fd, ByteSpan to, std::uint64_t offset);
+inline Result<std::size_t> pread_full(Fd const& fd, ByteSpan to, std::uint64_t offset) {
+    return pread_full(fd.get(), to, offset);
+}
 // Writes everything, however many calls it takes. On failure a part may be written.
 Result<void> pwrite_full(Fd const& fd, ByteView bytes, std::uint64_t offset);
 Result<void> write_full(Fd const& fd, ByteView bytes);

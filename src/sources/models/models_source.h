@@ -1,0 +1,15 @@
+#pragma once
+
+#include "archive/source.h"
+
+namespace holdfast {
+
+struct ModelsOptions {
+    std::vector<std::string> paths = {};    // absolute
+    std::vector<std::string> exclude = {};  // patterns
+};
+
+// Directories of model files. Every capture and every restored tree is validated natively.
+std::unique_ptr<Source> make_models_source(ModelsOptions options);
+
+}  // namespace holdfast
