@@ -15,7 +15,8 @@ struct EnvelopeTest : testing::Test {
     KeyBundle reader = generate_bundle(admin, static_cast<Roles>(Role::reader), "reader", random);
 
     static KeyCertificate certificate(KeyBundle const& keys) {
-        return {keys.id, keys.repository, keys.roles, keys.sign.public_key, keys.label};
+        return {keys.id, keys.repository, keys.roles, keys.sign.public_key, keys.label,
+                false};
     }
     Result<KeyCertificate> find(BundleId const& id) const {
         for (auto const* keys : {&admin, &writer, &reader})

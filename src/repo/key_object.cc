@@ -123,7 +123,9 @@ Result<KeyCertificate> read_certificate(ByteView object, std::optional<SignPubli
     if (admin && !signature_fits(*admin, joined(kSignatureText, as_bytes(parts.certificate)),
                                  parts.signature))
         return fail(ErrorKind::damaged, "key object is not certified by the admin");
-    return parse_certificate(parts.certificate);
+    auto certificate = TRY(parse_certificate(parts.certificate));
+    certificate.has_password = parts.wrapped;
+    return certificate;
 }
 
 Result<KeyBundle> unwrap_bundle(ByteView object, ByteView password) {

@@ -66,6 +66,7 @@ struct KeyCertificate {
     Roles roles = 0;
     SignPublicKey sign_public{};
     std::string label;
+    bool has_password = false;  // the object also holds the bundle, wrapped
 };
 // Checks the checksum and, given the admin's key, the signature.
 Result<KeyCertificate> read_certificate(ByteView object, std::optional<SignPublicKey> admin);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 
@@ -34,13 +35,6 @@ struct OpenRepositoryOptions {
     bool accept_rollback = false;
 };
 
-// An object that is not what it should be (a point, a receipt, an entry of a log), or a point that
-// its writer's log names and the store does not have: listed beside the good ones, never hidden.
-struct DamagedPoint {
-    std::string key;  // of the object
-    Error error;
-};
-
 struct PointList {
     std::vector<PointInfo> points;  // oldest first
     std::vector<DamagedPoint> damaged;
@@ -55,22 +49,23 @@ class Repository {
     virtual KeyBundle const& keys() const = 0;
     virtual Store& store() const = 0;
     virtual RepositoryWorld const& world() const = 0;
-    // What was amiss when it was opened and could be helped: "holdfast.json is damaged: its copy was
+    // What was amiss so far and could be helped: "holdfast.json is damaged: its copy was
     // used". For the user to see.
-    virtual std::vector<std::string> const& notices() const = 0;
+    virtual std::vector<std::string> notices() const = 0;
 
     // Seals and signs a document as this bundle's; opens one that any certified bundle signed
     // (certificates are read from keys/ once, and again when a signer is not known).
     virtual Bytes seal(DocumentKind kind, ByteView plain) = 0;
     virtual Result<OpenDocument> open(DocumentKind kind, ByteView bytes, std::stop_token stop) = 0;
 
-    // Points of all datasets or of one, oldest first. A repository that went back in time fails with
-    // `damaged` (exit 6), unless rollback was accepted. With admin rights, points that have no receipt
-    // get one.
+    // Points of all datasets or of one, oldest first; those that an admin dropped are left out. A
+    // repository that went back in time fails with `damaged` (exit 6), unless rollback was accepted.
+    // With admin rights, points that have no receipt get one.
     virtual Result<PointList> points(std::stop_token stop) = 0;
     virtual Result<PointList> points_of(std::string_view dataset, std::stop_token stop) = 0;
 
-    // The way in, one capture at a time. Takes a lease, renewed until the Ingest is gone.
+    // The way in, one capture at a time. Takes a lease, renewed by the calls of the Ingest until it is
+    // gone. key_refused without a writer's key; damaged when the repository went back in time.
     virtual Result<std::unique_ptr<Ingest>> begin_ingest(IngestLimits limits, std::stop_token stop) = 0;
     // Flushes, then stores the point, then the log entry (and, as admin, the receipt), in this order.
     // When it returns, the point is acknowledged.
@@ -100,5 +95,15 @@ Result<KeyBundle> unlock_repository(Store& store, ByteView password, std::stop_t
 // version knows (a newer one is `usage`: "newer", never damaged), and holdfast.json's signature.
 Result<std::unique_ptr<Repository>> open_repository(Store& store, KeyBundle keys, RepositoryWorld world,
                                                     OpenRepositoryOptions options, std::stop_token stop);
+
+// Another key of the same repository, for `key export`: certified, stored under keys/ (wrapped, when
+// there is a password) with its copy under self/keys/. key_refused when `repository` is not open with
+// an admin's key, or one without the reading that `roles` give away.
+struct AddBundle {
+    Roles roles = 0;
+    std::string label;
+    std::optional<ByteView> password = std::nullopt;
+};
+Result<KeyBundle> add_bundle(Repository& repository, AddBundle const& options, std::stop_token stop);
 
 }  // namespace holdfast

@@ -113,7 +113,7 @@ class TestRepository : public Repository {
     KeyBundle const& keys() const override { return keys_; }
     Store& store() const override { return store_; }
     RepositoryWorld const& world() const override { return world_; }
-    std::vector<std::string> const& notices() const override { return notices_; }
+    std::vector<std::string> notices() const override { return {}; }
     Bytes seal(DocumentKind kind, ByteView plain) override {
         return seal_document(kind, keys_, plain, world_.random);
     }
@@ -141,7 +141,6 @@ class TestRepository : public Repository {
     RepositoryWorld world_;
     KeyBundle keys_;
     std::shared_ptr<Certificates> certificates_;
-    std::vector<std::string> notices_;
 };
 
 // Noise: does not compress, does not repeat.

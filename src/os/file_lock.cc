@@ -1,0 +1,20 @@
+#include "os/file_lock.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include "os/file.h"
+
+namespace holdfast {
+
+Result<Fd> lock_file(std::string const& path) {
+    auto fd = TRY(open_file(path, O_RDWR | O_CREAT));
+    while (flock(fd.get(), LOCK_EX) != 0) {
+        if (errno != EINTR)
+            return fail(errno_error("lock '" + path + "'", errno));
+    }
+    return fd;
+}
+
+}  // namespace holdfast

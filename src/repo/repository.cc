@@ -1,0 +1,492 @@
+#include "repo/repository.h"
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+
+#include "repo/certificates.h"
+#include "repo/config.h"
+#include "repo/heads.h"
+#include "repo/leased_ingest.h"
+#include "repo/receipt.h"
+#include "repo/repository_parts.h"
+#include "repo/writer_log.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::uint64_t kPointBytesMax = 16u << 20;
+constexpr std::uint64_t kReceiptBytesMax = 1u << 20;
+// How often another process with the same bundle may be first before we give up.
+constexpr int kAppendAttemptsMax = 100;
+constexpr int kReadAttemptsMax = 3;
+
+// Which points the logs promise, and which an admin took back.
+struct Promises {
+    std::map<PointId, std::string> made;               // to the point's key
+    std::set<std::pair<BundleId, PointId>> confirmed;  // by the log of its own writer
+    std::set<PointId> dropped;
+
+    explicit Promises(Logs const& logs) {
+        for (auto const& [writer, log] : logs.writers) {
+            for (auto const& [n, item] : log.items) {
+                if (!item.entry)
+                    continue;
+                auto const& entry = *item.entry;
+                if (entry.action == LogAction::made) {
+                    made.emplace(entry.point,
+                                 point_key(entry.dataset, entry.point_time, entry.point));
+                    confirmed.emplace(writer, entry.point);
+                } else if ((item.roles & static_cast<Roles>(Role::admin)) != 0) {
+                    dropped.insert(entry.point);
+                }
+            }
+        }
+    }
+};
+
+class StoredRepository : public Repository {
+  public:
+    StoredRepository(Store& store, KeyBundle keys, RepositoryWorld world,
+                     OpenRepositoryOptions options)
+        : store_(store),
+          keys_(std::move(keys)),
+          world_(std::move(world)),
+          options_(options),
+          certificates_(store, keys_.repository, keys_.admin_public),
+          heads_(world_.state, keys_.repository) {}
+
+    Result<void> check(LoadedConfig const& loaded);
+
+    RepositoryId id() const override { return keys_.repository; }
+    KeyBundle const& keys() const override { return keys_; }
+    Store& store() const override { return store_; }
+    RepositoryWorld const& world() const override { return world_; }
+    std::vector<std::string> notices() const override;
+
+    Bytes seal(DocumentKind kind, ByteView plain) override {
+        return seal_document(kind, keys_, plain, world_.random);
+    }
+    Result<OpenDocument> open(DocumentKind kind, ByteView bytes, std::stop_token stop) override {
+        return open_document(kind, keys_, bytes, lookup(stop));
+    }
+
+    Result<PointList> points(std::stop_token stop) override {
+        return list_points(std::nullopt, stop);
+    }
+    Result<PointList> points_of(std::string_view dataset, std::stop_token stop) override {
+        return list_points(dataset_tag(keys_, dataset), stop);
+    }
+    Result<std::unique_ptr<Ingest>> begin_ingest(IngestLimits limits,
+                                                 std::stop_token stop) override;
+    Result<PointInfo> publish(Ingest& ingest, RecoveryPoint point, std::stop_token stop) override;
+    Result<std::unique_ptr<Fetch>> begin_fetch(FetchLimits limits, std::stop_token stop) override;
+
+  private:
+    enum class Scope { all, ends };  // of the logs: every entry, or from the remembered heads on
+
+    CertificateLookup lookup(std::stop_token stop) {
+        return [this, stop](BundleId const& id) { return certificates_.find(id, stop); };
+    }
+    Result<void> may_write(std::stop_token stop);
+    Result<void> no_collection_runs(std::stop_token stop);
+    Result<Logs> read_logs_checked(Scope scope, std::stop_token stop);
+    Result<LogHead> note_in_log(LogNote const& note, std::stop_token stop);
+    Result<PointList> list_points(std::optional<DatasetTag> dataset, std::stop_token stop);
+    Result<void> read_point(std::string const& key, PointList& list, std::stop_token stop);
+    Result<void> add_receipts(PointList& list, std::stop_token stop);
+    Result<std::optional<Time>> give_receipt(PointId const& point, std::stop_token stop);
+    void remember(LogHeads const& heads);
+    void notice(std::string text);
+
+    Store& store_;
+    KeyBundle const keys_;
+    RepositoryWorld const world_;
+    OpenRepositoryOptions const options_;
+    Certificates certificates_;
+    HeadsFile const heads_;
+
+    mutable std::mutex mutex_;  // of what follows: what was read and checked once is kept
+    std::vector<std::string> notices_;
+    Logs logs_;
+    std::map<std::string, PointInfo> points_;  // by key; without receipt and confirmation
+    std::map<PointId, Time> receipts_;
+};
+
+Result<void> StoredRepository::check(LoadedConfig const& loaded) {
+    auto const& config = loaded.config;
+    if (config.repository != keys_.repository)
+        return fail(ErrorKind::key_refused,
+                    "this key is of repository " + keys_.repository.brief() + ", " +
+                        store_.describe() + " is " + config.repository.brief(),
+                    "give the key of this repository, or its password");
+    if (config.admin != keys_.admin_public)
+        return fail(ErrorKind::damaged,
+                    std::string(kConfigKey) + ": is signed by an admin that this key does not know",
+                    "somebody replaced it: compare the admin key with the emergency kit");
+    if (config.data_key != data_key_id(keys_.data_public))
+        return fail(ErrorKind::damaged,
+                    std::string(kConfigKey) + ": names another data key than this key does");
+    notices_ = loaded.notices;
+    return {};
+}
+
+std::vector<std::string> StoredRepository::notices() const {
+    std::vector<std::string> all;
+    {
+        std::lock_guard lock(mutex_);
+        all = notices_;
+    }
+    for (auto& text : certificates_.notices())
+        all.push_back(std::move(text));
+    return all;
+}
+
+void StoredRepository::notice(std::string text) {
+    std::lock_guard lock(mutex_);
+    if (std::ranges::find(notices_, text) == notices_.end())
+        notices_.push_back(std::move(text));
+}
+
+// What a writer signs is worth nothing while others do not find its certificate.
+Result<void> StoredRepository::may_write(std::stop_token stop) {
+    if (!keys_.has(Role::writer))
+        return fail(ErrorKind::key_refused, "a " + to_text(keys_.roles) + "'s key cannot back up",
+                    "use a writer's key or the password");
+    auto own = certificates_.find(keys_.id, stop);
+    if (!own && own.error().kind == ErrorKind::damaged)
+        return fail(ErrorKind::damaged,
+                    "the certificate of this key, " + key_object_key(keys_.id) +
+                        ", is gone or damaged: nobody would accept what it signs",
+                    "export a new key with `holdfast key export`");
+    if (!own)
+        return fail(std::move(own).error());
+    if (own->roles != keys_.roles || own->sign_public != keys_.sign.public_key)
+        return fail(ErrorKind::damaged,
+                    key_object_key(keys_.id) + ": is not this key's certificate");
+    return {};
+}
+
+// Version 1 of the program does not collect garbage, and does not know how to write beside one that
+// does: reusing a chunk of a doomed pack would lose it.
+Result<void> StoredRepository::no_collection_runs(std::stop_token stop) {
+    auto visit = [](ObjectInfo const&) -> Result<void> {
+        return fail(ErrorKind::unsafe,
+                    "garbage is being collected by a later version of this program",
+                    "update holdfast on this machine");
+    };
+    return store_.list("doomed/", visit, stop);
+}
+
+Result<Logs> StoredRepository::read_logs_checked(Scope scope, std::stop_token stop) {
+    // Before the store is read: what another process remembers meanwhile may be newer than that.
+    auto remembered = heads_.load();
+    if (!remembered) {
+        if (!options_.accept_rollback || remembered.error().kind != ErrorKind::damaged)
+            return fail(std::move(remembered).error());
+        remembered = RememberedHeads{};
+    }
+    auto since = scope == Scope::all || options_.accept_rollback ? LogHeads{} : remembered->heads;
+    for (int attempt = 1;; ++attempt) {
+        Logs known;
+        {
+            std::lock_guard lock(mutex_);
+            known = logs_;
+        }
+        auto logs = TRY(read_logs(store_, keys_, lookup(stop), since, &known, stop));
+        {
+            std::lock_guard lock(mutex_);
+            for (auto const& [writer, log] : logs.writers)
+                for (auto const& [n, item] : log.items)
+                    if (item.entry)
+                        logs_.writers[writer].items.insert_or_assign(n, item);
+        }
+        auto contradictions = logs.contradictions(remembered->heads);
+        std::erase_if(contradictions,
+                      [&](auto const& one) { return remembered->accepted.contains(one.first); });
+        if (contradictions.empty())
+            return logs;
+        // An entry that was put while the logs were listed may have been seen by one that was
+        // listed later. Another look tells.
+        if (attempt < kReadAttemptsMax) {
+            if (!world_.clock.sleep(std::chrono::milliseconds(100), stop))
+                return fail(ErrorKind::cancelled, "stopped");
+            continue;
+        }
+        if (!options_.accept_rollback)
+            return fail(
+                ErrorKind::damaged,
+                "repository " + id().brief() + " in " + store_.describe() +
+                    " went back in time: " + contradictions.begin()->second,
+                "find out who put an older state in its place; --accept-rollback takes what "
+                "it shows");
+        for (auto const& [claim, sentence] : contradictions)
+            notice("accepted although it went back in time: " + sentence);
+        TRY(heads_.update(
+            [&](RememberedHeads& mine) {
+                mine.heads = logs.heads();
+                for (auto const& [claim, sentence] : contradictions)
+                    mine.accepted.insert(claim);
+            },
+            {.replace_damaged = true}));
+        return logs;
+    }
+}
+
+void StoredRepository::remember(LogHeads const& heads) {
+    auto kept = heads_.update([&](RememberedHeads& mine) { mine.advance(heads); },
+                              {.replace_damaged = options_.accept_rollback});
+    // What was read or published stands without it; only the next rollback may go unnoticed.
+    if (!kept)
+        notice("where the logs end could not be remembered: " + kept.error().message);
+}
+
+Result<LogHead> StoredRepository::note_in_log(LogNote const& note, std::stop_token stop) {
+    for (int attempt = 1;; ++attempt) {
+        auto logs = TRY(read_logs_checked(Scope::ends, stop));
+        auto head = append_to_log(store_, keys_, world_.random, logs, note, stop);
+        if (!head && head.error().kind == ErrorKind::exists && attempt < kAppendAttemptsMax)
+            continue;
+        if (!head)
+            return head;
+        // State last: it must never tell of what the store does not have.
+        auto heads = logs.heads();
+        heads[keys_.id] = *head;
+        remember(heads);
+        return head;
+    }
+}
+
+Result<void> StoredRepository::read_point(std::string const& key, PointList& list,
+                                          std::stop_token stop) {
+    {
+        std::lock_guard lock(mutex_);
+        auto known = points_.find(key);
+        if (known != points_.end()) {
+            list.points.push_back(known->second);
+            return {};
+        }
+    }
+    auto object = store_.get(ObjectKey(key), stop);
+    auto info = object ? open_point(key, *object, keys_, lookup(stop))
+                       : Result<PointInfo>(fail(std::move(object).error()));
+    if (!info) {
+        if (info.error().kind != ErrorKind::damaged)
+            return fail(std::move(info).error().within(key));
+        list.damaged.push_back({key, std::move(info).error()});
+        return {};
+    }
+    std::lock_guard lock(mutex_);
+    points_.emplace(key, *info);
+    list.points.push_back(std::move(*info));
+    return {};
+}
+
+Result<PointList> StoredRepository::list_points(std::optional<DatasetTag> dataset,
+                                                std::stop_token stop) {
+    // Logs before points: a point stands before its log entry, so what these logs promise must be
+    // in the list that is read after them.
+    auto logs = TRY(read_logs_checked(Scope::all, stop));
+    Promises promises(logs);
+
+    PointList list;
+    std::set<std::string> listed;
+    auto prefix = std::string(kPointsPrefix) + (dataset ? dataset->hex() + "/" : "");
+    auto visit = [&](ObjectInfo const& info) -> Result<void> {
+        auto const& key = info.key.text();
+        auto name = parse_point_key(key);
+        if (!name) {
+            list.damaged.push_back({key, std::move(name).error()});
+        } else if (info.size > kPointBytesMax) {
+            listed.insert(key);
+            list.damaged.push_back({key, {ErrorKind::damaged, "recovery point is too long", {}}});
+        } else if (!promises.dropped.contains(name->id)) {
+            listed.insert(key);
+        }
+        return {};
+    };
+    TRY(store_.list(prefix, visit, stop));
+
+    auto gone = [&](std::string const& key) {
+        return std::ranges::any_of(list.damaged, [&](auto const& one) { return one.key == key; });
+    };
+    std::vector<std::pair<PointId, std::string>> missing;
+    for (auto const& key : listed) {
+        if (gone(key))
+            continue;
+        auto read = read_point(key, list, stop);
+        // Removed since it was listed: dropped meanwhile, or else missed below.
+        if (!read && read.error().kind == ErrorKind::not_found)
+            continue;
+        TRY(std::move(read));
+    }
+    std::set<PointId> present;
+    for (auto const& info : list.points)
+        present.insert(info.id);
+    for (auto const& [id, key] : promises.made) {
+        if (promises.dropped.contains(id) || present.contains(id) || gone(key))
+            continue;
+        if (dataset && !key.starts_with(prefix))
+            continue;
+        missing.emplace_back(id, key);
+    }
+    if (!missing.empty()) {
+        // The logs may have grown since they were read: a point may be dropped by now.
+        Promises now(TRY(read_logs_checked(Scope::all, stop)));
+        for (auto const& [id, key] : missing) {
+            if (now.dropped.contains(id))
+                continue;
+            auto read = read_point(key, list, stop);
+            if (!read && read.error().kind != ErrorKind::not_found)
+                return fail(read.error());
+            if (!read)
+                list.damaged.push_back(
+                    {key, Error{ErrorKind::damaged,
+                                "removed by the store: a writer's log names this recovery point, "
+                                "and no admin dropped it",
+                                {}}});
+        }
+    }
+
+    for (auto& info : list.points)
+        info.confirmed = promises.confirmed.contains({info.writer, info.id});
+    TRY(add_receipts(list, stop));
+    std::ranges::sort(list.points, {},
+                      [](PointInfo const& info) { return std::tie(info.point.time, info.id); });
+    for (auto& fault : logs.damaged)
+        list.damaged.push_back(std::move(fault));
+    remember(logs.heads());
+    return list;
+}
+
+Result<void> StoredRepository::add_receipts(PointList& list, std::stop_token stop) {
+    std::map<std::string, std::uint64_t> listed;
+    auto visit = [&](ObjectInfo const& info) -> Result<void> {
+        listed.emplace(info.key.text(), info.size);
+        return {};
+    };
+    TRY(store_.list(kReceiptsPrefix, visit, stop));
+    for (auto& info : list.points) {
+        {
+            std::lock_guard lock(mutex_);
+            auto known = receipts_.find(info.id);
+            if (known != receipts_.end()) {
+                info.received = known->second;
+                continue;
+            }
+        }
+        auto key = receipt_key(info.id);
+        auto found = listed.find(key);
+        Result<std::optional<Time>> received = std::nullopt;
+        if (found == listed.end()) {
+            if (keys_.has(Role::admin))
+                received = give_receipt(info.id, stop);
+            // A store that takes no more is no reason not to list what it has.
+            if (!received && received.error().kind != ErrorKind::cancelled)
+                received = std::nullopt;
+        } else if (found->second > kReceiptBytesMax) {
+            received = fail(ErrorKind::damaged, "receipt is too long");
+        } else {
+            auto object = store_.get(ObjectKey(key), stop);
+            auto receipt = object ? open_receipt(key, *object, keys_, lookup(stop))
+                                  : Result<Receipt>(fail(std::move(object).error()));
+            if (receipt) {
+                received = receipt->received;
+            } else if (receipt.error().kind != ErrorKind::not_found) {
+                received = fail(std::move(receipt).error());
+            }
+        }
+        if (!received) {
+            if (received.error().kind != ErrorKind::damaged)
+                return fail(std::move(received).error().within(key));
+            list.damaged.push_back({key, std::move(received).error()});
+            continue;
+        }
+        info.received = *received;
+        if (*received) {
+            std::lock_guard lock(mutex_);
+            receipts_.emplace(info.id, **received);
+        }
+    }
+    return {};
+}
+
+Result<std::optional<Time>> StoredRepository::give_receipt(PointId const& point,
+                                                           std::stop_token stop) {
+    Receipt receipt{point, world_.clock.now()};
+    auto key = receipt_key(point);
+    auto stored = store_.put(ObjectKey(key), seal_receipt(receipt, keys_, world_.random), stop);
+    if (stored)
+        return receipt.received;
+    if (stored.error().kind != ErrorKind::exists)
+        return fail(std::move(stored).error());
+    // Another admin was first: its receipt counts.
+    auto object = TRY(store_.get(ObjectKey(key), stop));
+    auto first = TRY(open_receipt(key, object, keys_, lookup(stop)));
+    return first.received;
+}
+
+Result<std::unique_ptr<Ingest>> StoredRepository::begin_ingest(IngestLimits limits,
+                                                               std::stop_token stop) {
+    TRY(may_write(stop));
+    TRY(no_collection_runs(stop));
+    TRY(read_logs_checked(Scope::ends, stop));
+    auto lease = TRY(Lease::acquire(store_, keys_, world_.clock, world_.random, stop));
+    auto ingest = TRY(make_ingest(*this, limits, stop));
+    return with_lease(std::move(ingest), std::move(lease), stop);
+}
+
+Result<PointInfo> StoredRepository::publish(Ingest& ingest, RecoveryPoint point,
+                                            std::stop_token stop) {
+    // Invariant: packs, then the index that names them, then the point that needs both, then the
+    // log entry that promises the point, then we tell. A crash between any two leaves garbage or an
+    // unconfirmed point, never a promise without what it needs.
+    TRY(may_write(stop));
+    TRY(ingest.flush());
+    auto sealed = seal_point(point, keys_, world_.random);
+    TRY(store_.put(ObjectKey(sealed.key), sealed.object, stop).within(sealed.key));
+    TRY(no_collection_runs(stop));
+    LogNote note{LogAction::made, sealed.id, dataset_tag(keys_, point.dataset), point.time,
+                 world_.clock.now()};
+    TRY(note_in_log(note, stop));
+
+    PointInfo info;
+    info.id = sealed.id;
+    info.writer = keys_.id;
+    info.point = std::move(point);
+    {
+        std::lock_guard lock(mutex_);
+        points_.emplace(sealed.key, info);
+    }
+    info.confirmed = true;
+    // The promise stands. A receipt that fails now is given by whoever lists the points next.
+    if (keys_.has(Role::admin)) {
+        auto received = give_receipt(info.id, stop);
+        if (received)
+            info.received = *received;
+    }
+    return info;
+}
+
+Result<std::unique_ptr<Fetch>> StoredRepository::begin_fetch(FetchLimits limits,
+                                                             std::stop_token stop) {
+    if (!keys_.data_private)
+        return fail(ErrorKind::key_refused, "a " + to_text(keys_.roles) + "'s key cannot read",
+                    "use a reader's key or the password");
+    return make_fetch(*this, limits, stop);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Repository>> open_repository(Store& store, KeyBundle keys,
+                                                    RepositoryWorld world,
+                                                    OpenRepositoryOptions options,
+                                                    std::stop_token stop) {
+    auto loaded = TRY(load_config(store, stop));
+    auto repository =
+        std::make_unique<StoredRepository>(store, std::move(keys), std::move(world), options);
+    TRY(repository->check(loaded));
+    return std::unique_ptr<Repository>(std::move(repository));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,144 @@
+#include "repo/self_documents.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kPrefix = "self/";
+constexpr std::size_t kKeyTimeSize = 26;
+constexpr std::size_t kNameSizeMax = 64;
+
+bool is_name(std::string_view name) {
+    auto good = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    };
+    return !name.empty() && name.size() <= kNameSizeMax && std::ranges::all_of(name, good);
+}
+
+std::string key_of(std::string_view name, Time time) {
+    return std::string(kPrefix) + to_key_time(time) + "-" + std::string(name);
+}
+
+std::optional<SelfName> parse_key(std::string_view key) {
+    if (!key.starts_with(kPrefix))
+        return std::nullopt;
+    auto rest = key.substr(kPrefix.size());
+    if (rest.size() < kKeyTimeSize + 2 || rest[kKeyTimeSize] != '-')
+        return std::nullopt;
+    auto time = parse_key_time(rest.substr(0, kKeyTimeSize));
+    auto name = rest.substr(kKeyTimeSize + 1);
+    if (!time || !is_name(name))
+        return std::nullopt;
+    return SelfName{std::string(name), *time};
+}
+
+// The key for one ephemeral key pair, as in a pack.
+Result<Secret> document_key(KeyBundle const& keys, ByteView private_key, BoxPublicKey const& peer,
+                            BoxPublicKey const& ephemeral) {
+    auto shared = TRY(x25519(private_key, peer));
+    ByteWriter salt;
+    salt.raw(keys.repository.view());
+    salt.raw(ephemeral);
+    salt.raw(keys.data_public);
+    return hkdf_sha256(shared.view(), salt.view(), as_bytes("holdfast 1 self document"), 32);
+}
+
+Result<SelfDocument> open_self(Repository& repository, SelfName const& name, std::stop_token stop) {
+    auto const& keys = repository.keys();
+    if (!keys.data_private)
+        return fail(ErrorKind::key_refused, "a " + to_text(keys.roles) + "'s key cannot read",
+                    "use a reader's key or the password");
+    auto key = key_of(name.name, name.time);
+    auto object = TRY(repository.store().get(ObjectKey(key), stop).within(key));
+    auto document = TRY(repository.open(DocumentKind::self, object, stop).within(key));
+    ByteReader reader(document.plain);
+    Time time{Duration(reader.i64())};
+    auto written_name = reader.text();
+    BoxPublicKey ephemeral{};
+    auto raw = reader.raw(ephemeral.size());
+    if (!reader.ok() || time != name.time || written_name != name.name)
+        return fail(ErrorKind::damaged, key + ": is stored under a name of another one");
+    std::ranges::copy(raw, ephemeral.begin());
+    auto secret =
+        TRY(document_key(keys, keys.data_private->view(), ephemeral, ephemeral).within(key));
+    auto sealed = reader.raw(reader.remaining());
+    SelfDocument result{name.name, name.time, std::move(document.signer), {}, {}};
+    result.bytes = TRY(xchacha_open(secret.view(), as_bytes(name.name), sealed).within(key));
+    return result;
+}
+
+}  // namespace
+
+Result<void> self_put(Repository& repository, std::string_view name, ByteView bytes,
+                      std::stop_token stop) {
+    assert(is_name(name));
+    auto const& keys = repository.keys();
+    if ((keys.roles & roles_that_sign(DocumentKind::self)) == 0)
+        return fail(ErrorKind::key_refused, "a " + to_text(keys.roles) + "'s key cannot write");
+    auto& random = repository.world().random;
+    auto time = repository.world().clock.now();
+    // Two processes in the same nanosecond: one of them is later.
+    for (int attempt = 0;; ++attempt, time += Duration(1)) {
+        auto ephemeral = BoxKey::generate(random);
+        auto secret = TRY(document_key(keys, ephemeral.private_key.view(), keys.data_public,
+                                       ephemeral.public_key));
+        ByteWriter plain;
+        plain.i64(time.time_since_epoch().count());
+        plain.blob(name);
+        plain.raw(ephemeral.public_key);
+        plain.raw(xchacha_seal(secret.view(), random, as_bytes(name), bytes));
+        auto object = repository.seal(DocumentKind::self, plain.view());
+        auto key = key_of(name, time);
+        auto stored = repository.store().put(ObjectKey(key), object, stop);
+        if (stored || stored.error().kind != ErrorKind::exists || attempt == 100)
+            return std::move(stored).within(key);
+    }
+}
+
+Result<std::vector<SelfName>> self_list(Repository& repository, std::stop_token stop) {
+    std::vector<SelfName> names;
+    auto visit = [&](ObjectInfo const& info) -> Result<void> {
+        auto name = parse_key(info.key.text());
+        if (name)
+            names.push_back(std::move(*name));
+        return {};
+    };
+    TRY(repository.store().list(kPrefix, visit, stop));
+    std::ranges::sort(names, {},
+                      [](SelfName const& name) { return std::tie(name.time, name.name); });
+    return names;
+}
+
+Result<SelfDocument> self_get(Repository& repository, std::string_view name, Time time,
+                              std::stop_token stop) {
+    return open_self(repository, {std::string(name), time}, stop);
+}
+
+Result<SelfDocument> self_latest(Repository& repository, std::string_view name,
+                                 std::stop_token stop) {
+    auto names = TRY(self_list(repository, stop));
+    std::optional<Error> newest;
+    std::vector<std::string> notices;
+    for (auto at = names.rbegin(); at != names.rend(); ++at) {
+        if (at->name != name)
+            continue;
+        auto document = open_self(repository, *at, stop);
+        if (document) {
+            document->notices = std::move(notices);
+            return document;
+        }
+        auto kind = document.error().kind;
+        if (kind != ErrorKind::damaged && kind != ErrorKind::not_found)
+            return document;
+        notices.push_back(document.error().message);
+        if (!newest)
+            newest = std::move(document).error();
+    }
+    if (newest)
+        return fail(std::move(*newest));
+    return fail(ErrorKind::not_found, "the repository holds no '" + std::string(name) + "'");
+}
+
+}  // namespace holdfast
