@@ -138,9 +138,11 @@ Result<LogEntry> open_log_entry(std::string_view key, ByteView object, KeyBundle
 LogHeads Logs::heads() const {
     LogHeads heads;
     for (auto const& [writer, log] : writers) {
-        auto last = log.items.find(log.last);
-        if (last != log.items.end())
-            heads[writer] = {log.last, last->second.hash};
+        for (auto item = log.items.rbegin(); item != log.items.rend(); ++item) {
+            if (!item->second.entry) continue;
+            heads[writer] = {item->first, item->second.hash};
+            break;
+        }
     }
     return heads;
 }
@@ -257,10 +259,13 @@ Result<LogHead> append_to_log(Store& store, KeyBundle const& keys, Random& rando
                               LogNote const& note, std::stop_token stop) {
     LogEntry entry;
     entry.seen = logs.heads();
-    auto own = entry.seen.extract(keys.id);
-    if (!own.empty()) {
-        entry.n = own.mapped().n;
-        entry.previous = own.mapped().hash;
+    entry.seen.erase(keys.id);
+    // Behind the last one even if it is damaged: numbers are never used twice.
+    auto own = logs.writers.find(keys.id);
+    if (own != logs.writers.end()) {
+        entry.n = own->second.last;
+        auto last = own->second.items.find(entry.n);
+        if (last != own->second.items.end()) entry.previous = last->second.hash;
     }
     ++entry.n;
     entry.action = note.action;

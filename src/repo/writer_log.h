@@ -75,6 +75,7 @@ struct Logs {
     std::map<BundleId, WriterLog> writers;
     std::vector<DamagedPoint> damaged;  // entries that are damaged, missing or do not follow
 
+    // The last entry of each log that is what it should be: a damaged one is not worth remembering.
     LogHeads heads() const;
     // What shows that the store went back in time: for each head that is remembered, or that an
     // entry of another log saw, the log must still have that entry. With a sentence for people.

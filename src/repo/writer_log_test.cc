@@ -208,6 +208,17 @@ TEST_F(WriterLogTest, TwoProcessesWithOneBundleDoNotOverwrite) {
     EXPECT_EQ(read().writers[one.id].last, 2u);
 }
 
+TEST_F(WriterLogTest, ADamagedEndIsNotRememberedAndNotOverwritten) {
+    append(one);
+    append(one);
+    object(one, 2)[120] ^= 1;
+    EXPECT_EQ(read().heads()[one.id].n, 1u);
+    append(one);
+    auto logs = read();
+    EXPECT_EQ(logs.writers[one.id].last, 3u);
+    EXPECT_THAT(logs.damaged, SizeIs(1));
+}
+
 TEST_F(WriterLogTest, AStoreThatDoesNotAnswerIsAnError) {
     append(one);
     store.before = [](std::string_view operation, auto const&) -> Result<void> {
