@@ -17,7 +17,7 @@ struct RestoreOptions {
     // Restore what is whole although parts are damaged; the rest is named in the problems.
     bool skip_damaged = false;
     // Paths (below the restored root) that are not restored.
-    std::function<bool(std::string const& path)> exclude;
+    std::function<bool(std::string const& path)> exclude = {};
 };
 
 struct RestoreResult {
