@@ -12,7 +12,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kTrailerMagic = "HFT1";
+constexpr std::string_view kTrailerMagic = "HFPT";
 constexpr std::size_t kSumBytes = 16;
 // body, directory offset, directory length, sector size, parity sectors, checksum, magic
 constexpr std::size_t kTrailerFixedBytes = 8 + 8 + 4 + 4 + 4 + kSumBytes + 4;
