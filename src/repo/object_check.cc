@@ -1,0 +1,100 @@
+#include "repo/object_check.h"
+
+#include <cassert>
+
+#include "repo/certificates.h"
+#include "repo/config.h"
+#include "repo/lease.h"
+#include "repo/pack.h"
+#include "repo/receipt.h"
+#include "repo/self_documents.h"
+#include "repo/writer_log.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kSelfPrefix = "self/";
+constexpr std::string_view kIndexPrefix = "index/";
+constexpr std::string_view kPacksPrefix = "packs/";
+
+// self/<time>-<name>
+std::optional<SelfName> self_name_of(std::string_view key) {
+    auto rest = key.substr(kSelfPrefix.size());
+    auto dash = rest.find('-');
+    if (dash == std::string_view::npos || dash + 1 == rest.size()) return {};
+    auto time = parse_key_time(rest.substr(0, dash));
+    if (!time) return {};
+    return SelfName{std::string(rest.substr(dash + 1)), *time};
+}
+
+Result<void> check_config(Repository& repository, ByteView object) {
+    auto config = TRY(parse_config(as_text(object)));
+    if (config.repository != repository.id()) {
+        return fail(ErrorKind::damaged, "belongs to another repository (" + config.repository.brief() + ")");
+    }
+    if (config.admin != repository.keys().admin_public) {
+        return fail(ErrorKind::damaged, "is signed by another admin than this repository's first");
+    }
+    return {};
+}
+
+Result<void> check_key_object(Repository& repository, std::string const& key, ByteView object) {
+    auto certificate = TRY(read_certificate(object, repository.keys().admin_public));
+    if (certificate.repository != repository.id()) {
+        return fail(ErrorKind::damaged,
+                    "belongs to another repository (" + certificate.repository.brief() + ")");
+    }
+    if (key != key_object_key(certificate.id) && key != key_copy_key(certificate.id)) {
+        return fail(ErrorKind::damaged, "is stored under the name of another key");
+    }
+    return {};
+}
+
+}  // namespace
+
+ObjectRoom room_of(std::string_view key) {
+    if (key == kConfigKey || key == kConfigCopyKey) return ObjectRoom::config;
+    if (key.starts_with(kKeysPrefix) || key.starts_with(kKeyCopiesPrefix)) return ObjectRoom::key;
+    if (key.starts_with(kPacksPrefix)) {
+        return pack_of(ObjectKey(std::string(key))) ? ObjectRoom::pack : ObjectRoom::unknown;
+    }
+    if (key.starts_with(kIndexPrefix)) return ObjectRoom::index;
+    if (key.starts_with(kPointsPrefix)) return ObjectRoom::point;
+    if (key.starts_with(kLogPrefix)) return ObjectRoom::log;
+    if (key.starts_with(kReceiptsPrefix)) return ObjectRoom::receipt;
+    if (key.starts_with(kLeasesPrefix)) return ObjectRoom::lease;
+    if (key.starts_with(kSelfPrefix) && self_name_of(key)) return ObjectRoom::self;
+    return ObjectRoom::unknown;
+}
+
+Result<void> check_object(Repository& repository, CertificateLookup const& certificates,
+                          std::string const& key, std::stop_token stop) {
+    auto room = room_of(key);
+    if (room == ObjectRoom::self) {
+        auto name = self_name_of(key);
+        TRY(self_get(repository, name->name, name->time, stop));
+        return {};
+    }
+    auto object = TRY(repository.store().get(ObjectKey(key), stop));
+    auto const& keys = repository.keys();
+    switch (room) {
+        case ObjectRoom::config:
+            return check_config(repository, object);
+        case ObjectRoom::key:
+            return check_key_object(repository, key, object);
+        case ObjectRoom::point:
+            TRY(open_point(key, object, keys, certificates));
+            return {};
+        case ObjectRoom::receipt:
+            TRY(open_receipt(key, object, keys, certificates));
+            return {};
+        case ObjectRoom::lease:
+            TRY(open_lease(key, object, keys, certificates));
+            return {};
+        default:
+            assert(false && "checked elsewhere");
+    }
+    return {};
+}
+
+}  // namespace holdfast

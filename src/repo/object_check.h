@@ -1,0 +1,28 @@
+#pragma once
+
+#include "repo/repository.h"
+
+namespace holdfast {
+
+// What an object is, by its key.
+enum class ObjectRoom {
+    config,
+    key,
+    pack,
+    index,
+    point,
+    log,
+    receipt,
+    lease,
+    self,
+    unknown,  // nothing that this version writes
+};
+ObjectRoom room_of(std::string_view key);
+
+// Reads an object of the rooms config, key, point, receipt, lease or self in full and checks that it
+// is what was written under this name. `damaged` when not. (Packs, segments and logs are checked as a
+// whole, elsewhere.)
+Result<void> check_object(Repository& repository, CertificateLookup const& certificates,
+                          std::string const& key, std::stop_token stop);
+
+}  // namespace holdfast

@@ -1,0 +1,405 @@
+#include "repo/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "repo/certificates.h"
+#include "repo/index.h"
+#include "repo/object_check.h"
+#include "repo/writer_log.h"
+
+namespace holdfast {
+namespace {
+
+// Sealed and raw bytes of the packs that are checked at the same time.
+constexpr std::uint64_t kBytesInFlight = 128u << 20;
+
+bool is_damage(ErrorKind kind) {
+    return kind != ErrorKind::unreachable && kind != ErrorKind::cancelled && kind != ErrorKind::internal &&
+           kind != ErrorKind::no_space;
+}
+
+class Verifier {
+  public:
+    Verifier(Repository& repository, VerifyRepositoryOptions options, WalkTree const& walk,
+             VerifyRepositoryCallback const& progress, std::stop_token stop)
+        : repository_(repository),
+          options_(options),
+          walk_(walk),
+          callback_(progress),
+          stop_(std::move(stop)),
+          certificates_(repository.store(), repository.id(), repository.keys().admin_public),
+          lookup_([this](BundleId const& id) { return certificates_.find(id, stop_); }),
+          id_key_(repository.keys().id_key.view()),
+          data_{repository.keys().data_private->clone(), repository.keys().data_public} {}
+
+    Result<Verification> run() {
+        // The index before the objects: a pack that it names was durable before it.
+        TRY(load_index());
+        TRY(list_objects());
+        TRY(check_packs_present());
+        if (options_.data) TRY(check_packs_data());
+        find_lost();
+        TRY(check_documents());
+        TRY(check_logs());
+        TRY(check_points());
+        finish();
+        return std::move(found_);
+    }
+
+  private:
+    void damaged(std::string const& key, Error error) {
+        std::lock_guard lock(mutex_);
+        found_.damaged.push_back({key, std::move(error)});
+    }
+
+    template <typename Change>
+    void advance(std::string_view current, Change const& change) {
+        std::lock_guard lock(mutex_);
+        change(progress_);
+        progress_.current = current;
+        if (callback_) callback_(progress_);
+    }
+
+    Result<void> load_index() {
+        {
+            // What was read earlier says nothing about what is there now.
+            std::lock_guard lock(repository_.index_slot().mutex);
+            repository_.index_slot().index = nullptr;
+        }
+        index_ = TRY(refresh_index(repository_, {.check_packs = false}, stop_));
+        for (auto& segment : index_->damaged()) damaged(segment.key, std::move(segment.error));
+        named_ = index_->packs();
+        for (std::uint32_t i = 0; i < named_.size(); ++i) numbers_[named_[i].id].push_back(i);
+        found_.chunks = index_->chunks();
+        return {};
+    }
+
+    Result<void> list_objects() {
+        TRY(repository_.store().list(
+            "",
+            [&](ObjectInfo const& info) -> Result<void> {
+                ++found_.objects;
+                auto const& key = info.key.text();
+                switch (room_of(key)) {
+                    case ObjectRoom::pack:
+                        packs_.emplace(*pack_of(info.key), info.size);
+                        break;
+                    case ObjectRoom::log:
+                        logs_.insert(key);
+                        break;
+                    case ObjectRoom::index:
+                        break;
+                    case ObjectRoom::unknown:
+                        found_.unknown.push_back(key);
+                        break;
+                    default:
+                        documents_.push_back(key);
+                }
+                return {};
+            },
+            stop_));
+        found_.packs = packs_.size();
+        progress_.objects_total = documents_.size() + (options_.data ? packs_.size() : 0);
+        for (auto const& [id, size] : packs_) {
+            if (options_.data) progress_.bytes_total += size;
+            if (!numbers_.contains(id)) ++found_.unnamed_packs;
+        }
+        return {};
+    }
+
+    // Counts all chunks that the index has in this place as bad.
+    void lose_pack(std::uint32_t number) {
+        for (auto const& chunk : index_->directory(number).chunks) {
+            std::lock_guard lock(mutex_);
+            ++bad_[chunk.id];
+        }
+    }
+
+    Result<void> check_packs_present() {
+        for (auto const& [id, numbers] : numbers_) {
+            auto present = packs_.find(id);
+            for (auto number : numbers) {
+                auto const& pack = named_[number];
+                if (present != packs_.end() && present->second == pack.bytes) continue;
+                auto gone = present == packs_.end();
+                damaged(pack_key(id).text(),
+                        {gone ? ErrorKind::not_found : ErrorKind::damaged,
+                         gone ? fmt::format("the pack is missing, with {} chunks", pack.chunks)
+                              : fmt::format("the pack has {} bytes, the index says {}", present->second, pack.bytes),
+                         {}});
+                // With `data`, a pack of another size is asked what it still holds.
+                if (gone || !options_.data) lose_pack(number);
+            }
+        }
+        return {};
+    }
+
+    Result<void> check_packs_data() {
+        auto& executor = repository_.world().executor;
+        struct Shared {
+            std::mutex mutex;
+            std::uint64_t bytes = 0;
+            std::size_t tasks = 0;
+            std::optional<Error> error;
+        };
+        auto shared = std::make_shared<Shared>();
+        for (auto const& [id, size] : packs_) {
+            auto cost = size;
+            executor.wait_until([&] {
+                std::lock_guard lock(shared->mutex);
+                return shared->bytes == 0 || shared->bytes + cost <= kBytesInFlight || shared->error;
+            });
+            {
+                std::lock_guard lock(shared->mutex);
+                if (shared->error || stop_.stop_requested()) break;
+                shared->bytes += cost;
+                ++shared->tasks;
+            }
+            executor.post([this, shared, cost, id = id] {
+                auto done = stop_.stop_requested() ? Result<void>{} : check_pack_data(id);
+                std::lock_guard lock(shared->mutex);
+                if (!done && !shared->error) shared->error = std::move(done.error());
+                shared->bytes -= cost;
+                --shared->tasks;
+            });
+        }
+        executor.wait_until([&] {
+            std::lock_guard lock(shared->mutex);
+            return shared->tasks == 0;
+        });
+        if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
+        if (shared->error) return fail(std::move(*shared->error));
+        return {};
+    }
+
+    // A task. Fails only when the store does.
+    Result<void> check_pack_data(PackId const& id) {
+        auto key = pack_key(id);
+        auto object = repository_.store().get(key, stop_);
+        std::vector<std::uint32_t> numbers;
+        if (auto named = numbers_.find(id); named != numbers_.end()) numbers = named->second;
+        if (!object) {
+            if (!is_damage(object.error().kind)) return fail(std::move(object.error()).within("read " + key.text()));
+            damaged(key.text(), std::move(object.error()));
+            for (auto number : numbers) lose_pack(number);
+            return {};
+        }
+        auto report = check_pack(*object, id, repository_.id(), data_, id_key_);
+        for (auto& error : report.errors) damaged(key.text(), std::move(error));
+        for (auto number : numbers) check_pack_index(key.text(), number, report);
+        advance(key.text(), [&](VerifyRepositoryProgress& progress) {
+            ++progress.objects;
+            progress.bytes += object->size();
+            found_.bytes_read += object->size();
+        });
+        return {};
+    }
+
+    // What the index says of a pack against what the pack says itself.
+    void check_pack_index(std::string const& key, std::uint32_t number, PackReport const& report) {
+        auto const& pack = named_[number];
+        if (!report.summary) {
+            lose_pack(number);
+            return;
+        }
+        auto directory = index_->directory(number);
+        if (report.summary->header != pack.header || report.summary->directory != directory) {
+            damaged(key, {ErrorKind::damaged,
+                          "the index of writer " + pack.writer.brief() + " disagrees with the pack's directory",
+                          {}});
+            lose_pack(number);
+            return;
+        }
+        std::set<ChunkId> lost(report.lost.begin(), report.lost.end());
+        if (lost.empty()) return;
+        std::lock_guard lock(mutex_);
+        for (auto const& chunk : directory.chunks) {
+            if (lost.contains(chunk.id)) ++bad_[chunk.id];
+        }
+    }
+
+    void find_lost() {
+        for (auto const& [id, count] : bad_) {
+            if (count >= index_->find(id).size()) found_.lost.insert(id);
+        }
+    }
+
+    Result<void> check_documents() {
+        for (auto const& key : documents_) {
+            if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
+            auto checked = check_object(repository_, lookup_, key, stop_);
+            // A lease that is renewed or ends meanwhile is no damage.
+            auto ended = !checked && room_of(key) == ObjectRoom::lease &&
+                         checked.error().kind == ErrorKind::not_found;
+            if (!checked && !ended) {
+                if (!is_damage(checked.error().kind)) return checked;
+                damaged(key, std::move(checked.error()));
+            }
+            advance(key, [](VerifyRepositoryProgress& progress) { ++progress.objects; });
+        }
+        return {};
+    }
+
+    Result<void> check_logs() {
+        auto logs = TRY(read_logs(repository_.store(), repository_.keys(), lookup_, {}, nullptr, stop_));
+        for (auto& entry : logs.damaged) damaged(entry.key, std::move(entry.error));
+        for (auto const& [writer, log] : logs.writers) {
+            for (auto const& [n, item] : log.items) logs_.erase(log_key(writer, n));
+        }
+        for (auto const& entry : found_.damaged) logs_.erase(entry.key);
+        for (auto const& key : logs_) found_.unknown.push_back(key);
+        return {};
+    }
+
+    Result<void> check_points() {
+        auto points = repository_.points(stop_);
+        if (!points) {
+            // A repository that went back in time.
+            if (!is_damage(points.error().kind)) return fail(std::move(points.error()));
+            damaged(std::string(kLogPrefix), std::move(points.error()));
+            return {};
+        }
+        for (auto& point : points->damaged) damaged(point.key, std::move(point.error));
+        found_.points = points->points.size();
+        progress_.points_total = points->points.size();
+        auto fetch = TRY(repository_.begin_fetch({}, stop_));
+        for (auto const& point : points->points) {
+            TRY(check_tree(*fetch, point));
+            advance(point.point.dataset, [](VerifyRepositoryProgress& progress) { ++progress.points; });
+        }
+        return {};
+    }
+
+    static Hash32 digest(Content const& content) {
+        ByteWriter writer;
+        encode(content, writer);
+        return sha256(writer.view());
+    }
+
+    // Directories that were walked and found whole are passed over in the points that follow: points
+    // of one dataset share most of them.
+    Result<void> check_tree(Fetch& fetch, PointInfo const& point) {
+        std::map<std::string, Hash32> visited;
+        auto affect = [&](std::string const& path, Error error) {
+            ++found_.affected_count;
+            found_.affected_points.insert(point.id);
+            if (found_.affected.size() < Verification::kAffectedMax) {
+                found_.affected.push_back({point.id, point.point.dataset, path, std::move(error)});
+            }
+            // What is above a damaged path is not whole.
+            visited.erase(path);
+            for (auto at = path.rfind('/'); at != std::string::npos && at > 0; at = path.rfind('/', at - 1)) {
+                visited.erase(path.substr(0, at));
+            }
+            visited.erase("");
+        };
+        auto visit = [&](std::string const& path, Content const& content) -> Result<bool> {
+            if (content.extents.empty()) return true;
+            auto hash = digest(content);
+            if (whole_.contains(hash)) return false;
+            auto checked = check_content(fetch, content);
+            if (checked) {
+                visited.emplace(path, hash);
+                return true;
+            }
+            if (!is_damage(checked.error().kind)) return fail(std::move(checked.error()));
+            affect(path, std::move(checked.error()));
+            // A directory that has lost a part may still show the rest, and says what it can't.
+            return true;
+        };
+        auto root = TRY(visit("", point.point.tree));
+        if (root) {
+            TRY(walk_(fetch, point.point,
+                      {.content = visit,
+                       .damaged = [&](std::string const& path, Error const& error) -> Result<void> {
+                           // check_content() has named it already, mostly.
+                           auto named = std::any_of(
+                               found_.affected.rbegin(), found_.affected.rend(),
+                               [&](auto const& known) { return known.point == point.id && known.path == path; });
+                           if (!named) affect(path, error);
+                           return {};
+                       }},
+                      stop_));
+        }
+        for (auto const& [path, hash] : visited) whole_.insert(hash);
+        return {};
+    }
+
+    // Whether every chunk of the content, its lists included, can be had.
+    Result<void> check_content(Fetch& fetch, Content const& content) {
+        for (auto const& extent : content.extents) TRY(check_chunk(extent));
+        if (content.depth == 0) return {};
+        return fetch.extents(
+            content,
+            [&](std::span<Extent const> run) -> Result<void> {
+                for (auto const& extent : run) TRY(check_chunk(extent));
+                return {};
+            },
+            stop_);
+    }
+
+    Result<void> check_chunk(Extent const& extent) const {
+        if (!extent.chunk) return {};
+        if (found_.lost.contains(*extent.chunk)) {
+            return fail(ErrorKind::damaged, "chunk " + extent.chunk->brief() + " is lost");
+        }
+        if (!index_->contains(*extent.chunk)) {
+            return fail(ErrorKind::not_found, "chunk " + extent.chunk->brief() + " is in no index");
+        }
+        return {};
+    }
+
+    void finish() {
+        // One complaint of each object is enough where two checks came to the same one.
+        auto& list = found_.damaged;
+        std::stable_sort(list.begin(), list.end(), [](auto const& a, auto const& b) { return a.key < b.key; });
+        auto same = [](auto const& a, auto const& b) {
+            return a.key == b.key && (a.error.message == b.error.message || !a.key.starts_with("packs/"));
+        };
+        list.erase(std::unique(list.begin(), list.end(), same), list.end());
+        std::sort(found_.unknown.begin(), found_.unknown.end());
+    }
+
+    Repository& repository_;
+    VerifyRepositoryOptions const options_;
+    WalkTree const& walk_;
+    VerifyRepositoryCallback const& callback_;
+    std::stop_token const stop_;
+    Certificates certificates_;
+    CertificateLookup const lookup_;
+    HmacKey const id_key_;
+    BoxKey const data_;
+
+    std::shared_ptr<Index> index_;
+    std::vector<Index::Pack> named_;                          // by the index
+    std::map<PackId, std::vector<std::uint32_t>> numbers_;    // in named_
+    std::map<PackId, std::uint64_t> packs_;                   // in the store, with their sizes
+    std::vector<std::string> documents_;
+    std::set<std::string> logs_;
+    std::set<Hash32> whole_;  // contents that were found whole, with all below them
+
+    std::mutex mutex_;  // of what tasks change
+    Verification found_;
+    VerifyRepositoryProgress progress_;
+    std::unordered_map<ChunkId, std::size_t> bad_;  // in how many places
+};
+
+}  // namespace
+
+Result<Verification> verify_repository(Repository& repository, VerifyRepositoryOptions options,
+                                       WalkTree const& walk, VerifyRepositoryCallback const& progress,
+                                       std::stop_token stop) {
+    if (!repository.keys().data_private) {
+        return fail(ErrorKind::key_refused, "verifying needs a reader's key",
+                    "use a reader's key or the password");
+    }
+    return Verifier(repository, options, walk, progress, std::move(stop)).run();
+}
+
+}  // namespace holdfast
