@@ -318,6 +318,7 @@ class Verifier {
             TRY(walk_(fetch, point.point,
                       {.content = visit,
                        .damaged = [&](std::string const& path, Error const& error) -> Result<void> {
+                           if (!is_damage(error.kind)) return fail(error);
                            // check_content() has named it already, mostly.
                            auto named = std::any_of(
                                found_.affected.rbegin(), found_.affected.rend(),
