@@ -23,9 +23,8 @@ std::string join_hosts(std::string const& hosts, std::string const& ports) {
     return join(pairs, ",");
 }
 
-}  // namespace
-
-Result<std::string> describe_conninfo(std::string const& conninfo) {
+// The options that the string gives, by their keywords.
+Result<std::map<std::string, std::string>> parse(std::string const& conninfo) {
     // What PQconninfoParse complains of may quote the password: it is dropped unread.
     char* complaint = nullptr;
     std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
@@ -41,10 +40,40 @@ Result<std::string> describe_conninfo(std::string const& conninfo) {
         if (given.contains(secret))
             return fail(ErrorKind::usage, "the PostgreSQL connection string holds a password",
                         "put it into a service file or a password file (~/.pgpass, PGPASSFILE)");
+    return given;
+}
+
+// As a value of a connection string: in quotes, quotes and backslashes escaped.
+std::string quoted(std::string_view value) {
+    std::string text = "'";
+    for (char c : value) {
+        if (c == '\'' || c == '\\') text += '\\';
+        text += c;
+    }
+    return text + "'";
+}
+
+}  // namespace
+
+Result<std::string> describe_conninfo(std::string const& conninfo) {
+    auto given = TRY(parse(conninfo));
     if (given.contains("service")) return "service=" + given["service"];
     auto host = given.contains("host") ? given["host"] : given["hostaddr"];
     if (host.empty()) host = "local";
     return join_hosts(host, given["port"]);
+}
+
+Result<std::string> database_of(std::string const& conninfo) {
+    auto given = TRY(parse(conninfo));
+    return given["dbname"];
+}
+
+Result<std::string> with_database(std::string const& conninfo, std::string_view database) {
+    auto given = TRY(parse(conninfo));
+    given["dbname"] = database;
+    std::vector<std::string> words;
+    for (auto const& [keyword, value] : given) words.push_back(keyword + "=" + quoted(value));
+    return join(words, " ");
 }
 
 }  // namespace holdfast::postgres

@@ -13,4 +13,10 @@ namespace holdfast::postgres {
 // plans, logs and process lists). Messages never quote the string.
 Result<std::string> describe_conninfo(std::string const& conninfo);
 
+// The database that a connection string names; empty when it names none (a service file or the user may).
+// Errors as above.
+Result<std::string> database_of(std::string const& conninfo);
+// The same connection to another database. Errors as above.
+Result<std::string> with_database(std::string const& conninfo, std::string_view database);
+
 }  // namespace holdfast::postgres
