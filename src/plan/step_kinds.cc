@@ -21,6 +21,7 @@ std::vector<Argument> restore(std::vector<Argument> more = {}) {
         optional("to", T::scalar, "A moment, `latest` (the default), or a recovery point."),
         optional("into", T::text, "The directory that receives it; without it, where it came from."),
         optional("repository", T::text, "The repository it is read from; without it, the first that answers."),
+        optional("special_bits", T::boolean, "Also set setuid and setgid bits and capabilities of files."),
     };
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
