@@ -141,7 +141,8 @@ class Saver {
     Result<Head> newest() {
         auto head = TRY(read_head(directory_));
         std::map<std::string, Head> following;  // by the hash that they name
-        for (auto const& file : TRY(evidence_files(directory_))) {
+        auto const files = TRY(evidence_files(directory_));
+        for (auto const& file : files) {
             auto verified = verify_evidence(file);
             if (!verified) {
                 warn(verified.error().message);
@@ -211,7 +212,8 @@ class Saver {
                                                       .time = evidence_.ended});
         }
         std::map<std::string, VerifiedEvidence> following;
-        for (auto const& path : TRY(evidence_files(directory_))) {
+        auto const files = TRY(evidence_files(directory_));
+        for (auto const& path : files) {
             if (auto verified = verify_evidence(path)) {
                 auto const previous = verified->evidence.previous;
                 following[previous] = std::move(*verified);
@@ -265,7 +267,8 @@ Result<VerifiedEvidence> verify_evidence(fs::path const& file, std::vector<SignP
         return verified;
     }
     verified.link = ChainLink::detached;
-    for (auto const& other : TRY(evidence_files(file.parent_path().parent_path()))) {
+    auto const others = TRY(evidence_files(file.parent_path().parent_path()));
+    for (auto const& other : others) {
         auto const content = read_file(other.string(), kEvidenceBytesMax);
         if (content && sha256_hex(as_text(*content)) == verified.evidence.previous) {
             verified.link = ChainLink::linked;
@@ -278,7 +281,8 @@ Result<ChainReport> verify_evidence_chain(fs::path const& state, std::optional<s
                                           std::vector<SignPublicKey> const& trusted) {
     ChainReport report;
     auto const directory = directory_of(state);
-    for (auto const& file : TRY(evidence_files(directory))) {
+    auto const files = TRY(evidence_files(directory));
+    for (auto const& file : files) {
         auto verified = verify_evidence(file, trusted);
         if (verified) {
             report.evidence.push_back(std::move(*verified));
