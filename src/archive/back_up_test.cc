@@ -11,8 +11,9 @@
 
 #include "archive/capture_cache.h"
 #include "archive/capture_plan.h"
-#include "archive/fake_repository.h"
+#include "archive/fake_chunks.h"
 #include "archive/test_directory.h"
+#include "archive/test_repository.h"
 
 namespace holdfast {
 namespace {
@@ -29,8 +30,7 @@ class BackUpTest : public testing::Test {
     // Far ahead: no file's time is near to a capture's start, so all may be remembered.
     ManualClock clock{Time(std::chrono::seconds(4'000'000'000))};
     SeededRandom random{1};
-    std::unique_ptr<Executor> executor = make_seeded_executor(1);
-    FakeRepository repository{chunks, {clock, random, *executor, {}, cache.path()}};
+    CachingRepository repository{clock, random, cache.path()};
     FakeFetch fetch{chunks};
     std::vector<std::string> observed;
 
@@ -306,7 +306,7 @@ TEST_F(BackUpTest, ACaptureThatIsNotPublishedLeavesTheCache) {
 
 TEST_F(BackUpTest, ClientsWithoutACacheReadEverything) {
     home.file("a", "1");
-    FakeRepository bare(chunks, {clock, random, *executor, {}, {}});
+    CachingRepository bare(clock, random, {});
     FakeIngest ingest(chunks);
     for (int i = 0; i < 2; ++i) {
         auto result = back_up_tree(bare, ingest, "d", {.paths = {home.path().string()}}, {}, {}, {});
@@ -425,7 +425,7 @@ TEST_F(BackUpTest, RefusesARepositoryInsideTheSource) {
 TEST_F(BackUpTest, PassesOverItsOwnCache) {
     auto inside = home.directory("cache");
     home.file("a", "1");
-    FakeRepository local(chunks, {clock, random, *executor, {}, inside});
+    CachingRepository local(clock, random, inside);
     FakeIngest ingest(chunks);
     auto result = back_up_tree(local, ingest, "d", {.paths = {home.path().string()}}, {}, {}, {});
     ASSERT_TRUE(result);

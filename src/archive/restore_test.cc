@@ -10,9 +10,10 @@
 #include <thread>
 
 #include "archive/back_up.h"
-#include "archive/fake_repository.h"
+#include "archive/fake_chunks.h"
 #include "archive/posix.h"
 #include "archive/test_directory.h"
+#include "archive/test_repository.h"
 
 namespace holdfast {
 namespace {
@@ -27,8 +28,7 @@ class RestoreTest : public testing::Test {
     FakeChunks chunks;
     ManualClock clock{Time(std::chrono::seconds(4'000'000'000))};
     SeededRandom random{1};
-    std::unique_ptr<Executor> executor = make_seeded_executor(1);
-    FakeRepository repository{chunks, {clock, random, *executor, {}, {}}};
+    CachingRepository repository{clock, random, {}};
     FakeFetch fetch{chunks};
 
     BackUpResult back_up(std::filesystem::path const& path) {

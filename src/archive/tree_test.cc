@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "archive/fake_repository.h"
+#include "archive/fake_chunks.h"
 
 namespace holdfast {
 namespace {

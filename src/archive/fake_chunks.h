@@ -1,11 +1,65 @@
-#include "archive/fake_repository.h"
+#pragma once
 
-#include <cassert>
+// For tests alone: chunks in memory that can be damaged, forgotten and counted.
+
+#include <functional>
+#include <mutex>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "crypto/crypto.h"
+#include "repo/fetch.h"
+#include "repo/ingest.h"
 
 namespace holdfast {
-namespace {
 
-constexpr std::size_t kListExtentsMax = 64;  // small, so that small tests reach depth 2
+// Chunks are runs of at most `chunk_bytes`, kept as they are; contents with many extents get lists, as
+// in a repository.
+struct FakeChunks {
+    std::size_t chunk_bytes = 1u << 16;
+    std::mutex mutex;
+    std::unordered_map<ChunkId, Bytes> chunks;
+    std::unordered_set<ChunkId> damaged;    // heard as `damaged` by whoever fetches them
+    std::unordered_set<ChunkId> forgotten;  // knows() denies them
+    std::uint64_t appended = 0;             // raw bytes that went through streams of data
+    std::uint64_t fetched = 0;              // raw bytes that Fetch::chunks handed out
+
+    ChunkId id_of(ByteView bytes) const;
+    ChunkId put(ByteView bytes);
+};
+
+class FakeIngest : public Ingest {
+  public:
+    explicit FakeIngest(FakeChunks& chunks) : chunks_(chunks) {}
+    std::unique_ptr<Stream> open_stream(ChunkKind kind, Layout layout) override;
+    bool knows(ChunkId const& chunk) const override;
+    Result<void> flush() override { return {}; }
+    IngestStatistics statistics() const override { return {}; }
+
+  private:
+    FakeChunks& chunks_;
+};
+
+class FakeFetch : public Fetch {
+  public:
+    explicit FakeFetch(FakeChunks& chunks) : chunks_(chunks) {}
+    Result<void> chunks(std::span<ChunkId const> wants, Sink const& sink, std::stop_token stop) override;
+    Result<Bytes> chunk(ChunkId const& id, std::stop_token stop) override;
+    Result<void> extents(Content const& content,
+                         std::function<Result<void>(std::span<Extent const>)> const& visit,
+                         std::stop_token stop) override;
+    Result<Bytes> content(Content const& content, std::uint64_t size_max, std::stop_token stop) override;
+    std::vector<PackId> locations(ChunkId const&) const override { return {}; }
+    ChunkId id_of(ByteView bytes) const override { return chunks_.id_of(bytes); }
+
+    // Called before each batch of chunks(): a test changes the world here, while a restore runs.
+    std::function<void()> before_batch;
+
+  private:
+    FakeChunks& chunks_;
+};
+
+inline constexpr std::size_t kFakeListExtentsMax = 64;  // small, so that small tests reach depth 2
 
 class FakeStream : public Ingest::Stream {
   public:
@@ -49,9 +103,9 @@ class FakeStream : public Ingest::Stream {
     }
     void to_lists() {
         std::vector<Extent> lists;
-        for (std::size_t at = 0; at < content_.extents.size(); at += kListExtentsMax) {
+        for (std::size_t at = 0; at < content_.extents.size(); at += kFakeListExtentsMax) {
             ByteWriter writer;
-            for (auto i = at; i < std::min(at + kListExtentsMax, content_.extents.size()); ++i) {
+            for (auto i = at; i < std::min(at + kFakeListExtentsMax, content_.extents.size()); ++i) {
                 encode(content_.extents[i], writer);
                 if (content_.extents[i].chunk) used_.push_back(*content_.extents[i].chunk);
             }
@@ -68,27 +122,25 @@ class FakeStream : public Ingest::Stream {
     std::vector<ChunkId> used_;
 };
 
-}  // namespace
+inline ChunkId FakeChunks::id_of(ByteView bytes) const { return ChunkId::from_bytes(sha256(bytes)); }
 
-ChunkId FakeChunks::id_of(ByteView bytes) const { return ChunkId::from_bytes(sha256(bytes)); }
-
-ChunkId FakeChunks::put(ByteView bytes) {
+inline ChunkId FakeChunks::put(ByteView bytes) {
     auto id = id_of(bytes);
     std::lock_guard lock(mutex);
     chunks.try_emplace(id, bytes.begin(), bytes.end());
     return id;
 }
 
-std::unique_ptr<Ingest::Stream> FakeIngest::open_stream(ChunkKind kind, Layout) {
+inline std::unique_ptr<Ingest::Stream> FakeIngest::open_stream(ChunkKind kind, Layout) {
     return std::make_unique<FakeStream>(chunks_, kind);
 }
 
-bool FakeIngest::knows(ChunkId const& chunk) const {
+inline bool FakeIngest::knows(ChunkId const& chunk) const {
     std::lock_guard lock(chunks_.mutex);
     return chunks_.chunks.contains(chunk) && !chunks_.forgotten.contains(chunk);
 }
 
-Result<Bytes> FakeFetch::chunk(ChunkId const& id, std::stop_token stop) {
+inline Result<Bytes> FakeFetch::chunk(ChunkId const& id, std::stop_token stop) {
     if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
     std::lock_guard lock(chunks_.mutex);
     auto at = chunks_.chunks.find(id);
@@ -97,7 +149,7 @@ Result<Bytes> FakeFetch::chunk(ChunkId const& id, std::stop_token stop) {
     return at->second;
 }
 
-Result<void> FakeFetch::chunks(std::span<ChunkId const> wants, Sink const& sink, std::stop_token stop) {
+inline Result<void> FakeFetch::chunks(std::span<ChunkId const> wants, Sink const& sink, std::stop_token stop) {
     if (before_batch) before_batch();
     for (std::size_t i = wants.size(); i-- > 0;) {  // an order that nobody asked for
         auto bytes = chunk(wants[i], stop);
@@ -112,7 +164,7 @@ Result<void> FakeFetch::chunks(std::span<ChunkId const> wants, Sink const& sink,
     return {};
 }
 
-Result<void> FakeFetch::extents(Content const& content,
+inline Result<void> FakeFetch::extents(Content const& content,
                                 std::function<Result<void>(std::span<Extent const>)> const& visit,
                                 std::stop_token stop) {
     if (content.depth == 0) return visit(content.extents);
@@ -131,7 +183,7 @@ Result<void> FakeFetch::extents(Content const& content,
     return {};
 }
 
-Result<Bytes> FakeFetch::content(Content const& content, std::uint64_t size_max, std::stop_token stop) {
+inline Result<Bytes> FakeFetch::content(Content const& content, std::uint64_t size_max, std::stop_token stop) {
     if (content.size > size_max) return fail(ErrorKind::damaged, "content is too large");
     Bytes all;
     auto add = [&](std::span<Extent const> run) -> Result<void> {
@@ -148,37 +200,6 @@ Result<Bytes> FakeFetch::content(Content const& content, std::uint64_t size_max,
     };
     TRY(extents(content, add, stop));
     return all;
-}
-
-FakeRepository::FakeRepository(FakeChunks& chunks, RepositoryWorld world)
-    : chunks_(chunks), world_(std::move(world)) {
-    keys_.repository.bytes.fill(7);
-    keys_.roles = kAllRoles;
-    keys_.id_key = Secret::of_size(32);
-    keys_.index_key = Secret::of_size(32);
-}
-
-Store& FakeRepository::store() const {
-    assert(!"a fake repository has no store");
-    std::abort();
-}
-
-Result<OpenDocument> FakeRepository::open(DocumentKind, ByteView, std::stop_token) {
-    return fail(ErrorKind::not_found, "a fake repository has no documents");
-}
-
-Result<std::unique_ptr<Ingest>> FakeRepository::begin_ingest(IngestLimits, std::stop_token) {
-    return std::make_unique<FakeIngest>(chunks_);
-}
-
-Result<PointInfo> FakeRepository::publish(Ingest&, RecoveryPoint point, std::stop_token) {
-    PointInfo info;
-    info.point = std::move(point);
-    return info;
-}
-
-Result<std::unique_ptr<Fetch>> FakeRepository::begin_fetch(FetchLimits, std::stop_token) {
-    return std::make_unique<FakeFetch>(chunks_);
 }
 
 }  // namespace holdfast
