@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
-#include <sys/socket.h>
 
 #include "base/text.h"
 #include "net/curl.h"
@@ -63,7 +62,6 @@ struct Transfer {
     std::string_view message;
     std::stop_token stop;
     Duration give_up_at;  // of system_clock().elapsed(): the network's time is never simulated
-    curl_socket_t socket = CURL_SOCKET_BAD;
     Conversation conversation;
 };
 
@@ -75,21 +73,11 @@ std::size_t give_message(char* to, std::size_t size, std::size_t count, void* co
     return given;
 }
 
-int remember_socket(void* context, curl_socket_t socket, curlsocktype) {
-    static_cast<Transfer*>(context)->socket = socket;
-    return CURL_SOCKOPT_OK;
-}
-
-// libcurl asks about once a second while nothing happens, else more often. To a server that is
-// stuck it would still say goodbye, and wait two minutes for the answer: so the connection is cut
-// first.
+// libcurl asks about once a second while nothing happens, else more often.
 int ask_for_end(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     auto const& transfer = *static_cast<Transfer*>(context);
-    if (!transfer.stop.stop_requested() && system_clock().elapsed() < transfer.give_up_at)
-        return 0;
-    if (transfer.socket != CURL_SOCKET_BAD)
-        shutdown(transfer.socket, SHUT_RDWR);
-    return 1;
+    bool late = system_clock().elapsed() >= transfer.give_up_at;
+    return late || transfer.stop.stop_requested() ? 1 : 0;
 }
 
 int listen(CURL*, curl_infotype type, char* data, std::size_t size, void* context) {
@@ -167,8 +155,7 @@ Result<void> send_mail(MailServer const& server, Mail const& mail, std::stop_tok
     TRY(check_mail(mail).within("send mail"));
     auto checked = TRY(check_server(server).within("send mail"));
     auto message = format_mail(mail, clock.now(), make_message_id(mail, random));
-    Transfer transfer{
-        message, std::move(stop), system_clock().elapsed() + server.timeout, CURL_SOCKET_BAD, {}};
+    Transfer transfer{message, std::move(stop), system_clock().elapsed() + server.timeout, {}};
 
     auto handle = curl::make_handle();
     auto* curl = handle.get();
@@ -186,10 +173,9 @@ Result<void> send_mail(MailServer const& server, Mail const& mail, std::stop_tok
     curl_easy_setopt(curl, CURLOPT_USE_SSL,
                      static_cast<long>(checked.tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 0x7fffffffL / 1000);  // ask_for_end() decides
-    // The goodbye belongs to this conversation and its time.
+    // The goodbye belongs to this conversation and its time. Else it is said when the handle is
+    // freed, and libcurl waits two minutes for the answer of a server that is stuck.
     curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
-    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, remember_socket);
-    curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, &transfer);
     curl_easy_setopt(curl, CURLOPT_MAIL_FROM, from.c_str());
     curl_easy_setopt(curl, CURLOPT_MAIL_RCPT, recipients.get());
     // One address that is gone must not keep the news from all the others.
