@@ -1,47 +1,39 @@
 // Base backup and restore against a real PostgreSQL 15.
 #include <gtest/gtest.h>
 
-#include "archive/fake_repository.h"
 #include "formats/pg_lsn.h"
 #include "os/clock.h"
 #include "os/executor.h"
 #include "os/random.h"
 #include "postgres_cluster.h"
-#include "sources/postgres/capture.h"
+#include "sources/postgres/cluster.h"
+#include "sources/postgres/postgres_source.h"
+#include "store/memory_store.h"
 
 namespace holdfast {
 namespace {
 
-using postgres::capture_base_backup;
 using testing::PostgresCluster;
 using testing::ScratchDirectory;
 
-// The repository with the points that this test says it has.
-class Repository4Test : public FakeRepository {
-  public:
-    using FakeRepository::FakeRepository;
-    Result<PointList> points_of(std::string_view dataset, std::stop_token) override {
-        PointList list;
-        for (auto const& point : earlier)
-            if (point.point.dataset == dataset) list.points.push_back(point);
-        return list;
-    }
-    std::vector<std::string> const& notices() const override { return no_notices; }
-    Bytes seal(DocumentKind, ByteView) override { return {}; }
-    Result<OpenDocument> open(DocumentKind, ByteView, std::stop_token) override {
-        return fail(ErrorKind::not_found, "no documents");
-    }
-    std::vector<PointInfo> earlier;
-    std::vector<std::string> no_notices;
-};
-
+// A real repository in memory, and what this test does with it.
 struct World {
-    FakeChunks chunks;
-    std::unique_ptr<Executor> executor = make_thread_executor(1);
-    Repository4Test repository{chunks, {system_clock(), system_random(), *executor, {}, {}}};
-    FakeIngest ingest{chunks};
-    FakeFetch fetch{chunks};
+    MemoryStore store;
+    ScratchDirectory directory;
+    std::unique_ptr<Executor> executor = make_thread_executor(2);
+    std::unique_ptr<Repository> repository;
+    ProgressCallback progress;
     std::stop_source stop;
+
+    World() {
+        RepositoryWorld world{system_clock(), system_random(), *executor, directory.path() / "state",
+                              directory.path() / "cache"};
+        auto keys = create_repository(store, world, as_bytes("correct horse"), {});
+        EXPECT_TRUE(keys) << keys.error().message;
+        auto opened = open_repository(store, std::move(*keys), world, {}, {});
+        EXPECT_TRUE(opened) << opened.error().message;
+        repository = std::move(*opened);
+    }
 
     // Does something when so many files have come.
     void at_file(std::uint64_t number, std::function<void()> action) {
@@ -49,11 +41,30 @@ struct World {
             if (progress.files == number) action();
         };
     }
+    // Captures and, when that went well, publishes.
     Result<Capture> capture(std::string const& conninfo, std::vector<std::string> forbidden = {}) {
-        CaptureContext context{repository, ingest, "database", std::move(forbidden), progress, stop.get_token()};
-        return capture_base_backup(conninfo, context);
+        auto ingest = TRY(repository->begin_ingest({}, stop.get_token()));
+        CaptureContext context{*repository, *ingest, "database", std::move(forbidden), progress, stop.get_token()};
+        PostgresSource source(conninfo);
+        auto capture = TRY(source.capture(context));
+        info = TRY(repository->publish(*ingest, capture.point, stop.get_token()));
+        return capture;
     }
-    ProgressCallback progress;
+    std::size_t points() {
+        auto list = repository->points({});
+        EXPECT_TRUE(list) << list.error().message;
+        return list->points.size();
+    }
+    Result<RestoreResult> restore(std::filesystem::path const& target, std::map<std::string, std::string> tablespaces = {},
+                                  RestoreOptions options = {}) {
+        auto fetch = TRY(repository->begin_fetch({}, {}));
+        return PostgresSource("").restore({*fetch, info.point, "", target, options, std::move(tablespaces), progress, stop.get_token()});
+    }
+    Result<Entry> find(std::string const& path) {
+        auto fetch = TRY(repository->begin_fetch({}, {}));
+        return TreeReader(*fetch, info.point.tree).find(path, {});
+    }
+    PointInfo info;
 };
 
 // One server for the tests that leave it as it was.
@@ -97,10 +108,9 @@ TEST_F(PostgresCapture, TakesABaseBackup) {
     EXPECT_LE(capture->point.started, capture->point.time);
     auto oid = cluster().value("select oid from pg_tablespace where spcname = 'space'");
     EXPECT_EQ(attributes.at("tablespace." + oid), tablespace);
-    TreeReader tree(world.fetch, capture->point.tree);
     for (auto path : {"backup_label", "tablespace_map", "backup_manifest", "global/pg_control", "PG_VERSION"})
-        EXPECT_TRUE(tree.find(path, {})) << path;
-    EXPECT_TRUE(tree.find("pg_tblspc/" + oid, {}));
+        EXPECT_TRUE(world.find(path)) << path;
+    EXPECT_TRUE(world.find("pg_tblspc/" + oid));
     // The slot was temporary.
     EXPECT_EQ(cluster().value("select count(*) from pg_replication_slots"), "0");
     cluster().sql("drop table t");
@@ -176,15 +186,12 @@ TEST_F(PostgresCapture, PasswordsAreRefusedAndNeverRepeated) {
 
 TEST_F(PostgresCapture, AnotherSystemBehindTheNameIsRefused) {
     World world;
-    PointInfo earlier;
-    earlier.point.dataset = "database";
-    earlier.point.attributes["system_identifier"] = "1234567890";
-    world.repository.earlier.push_back(earlier);
-    expect_error(world.capture(cluster().conninfo()), ErrorKind::unsafe, "another system behind the name", "another dataset");
-    EXPECT_EQ(world.chunks.appended, 0u);
-    world.repository.earlier[0].point.attributes["system_identifier"] =
-        cluster().value("select system_identifier from pg_control_system()");
-    EXPECT_TRUE(world.capture(cluster().conninfo()));
+    ASSERT_TRUE(world.capture(cluster().conninfo()));
+    ASSERT_TRUE(world.capture(cluster().conninfo()));
+    EXPECT_EQ(world.points(), 2u);
+    PostgresCluster other;
+    expect_error(world.capture(other.conninfo()), ErrorKind::unsafe, "another system behind the name", "another dataset");
+    EXPECT_EQ(world.points(), 2u);
 }
 
 TEST_F(PostgresCapture, ARepositoryInsideTheClusterIsRefused) {
@@ -193,7 +200,7 @@ TEST_F(PostgresCapture, ARepositoryInsideTheClusterIsRefused) {
     auto tablespace = cluster().scratch().make("space");
     cluster().sql("create tablespace space location '" + tablespace + "'");
     expect_error(world.capture(cluster().conninfo(), {tablespace + "/backups"}), ErrorKind::unsafe, "lies inside", "");
-    EXPECT_EQ(world.chunks.appended, 0u);
+    EXPECT_EQ(world.points(), 0u);
     cluster().sql("drop tablespace space");
     EXPECT_TRUE(world.capture(cluster().conninfo(), {cluster().data() + "-elsewhere"}));
 }
@@ -239,6 +246,7 @@ TEST(PostgresCaptureFaults, AServerThatDiesInTheMiddleIsAnError) {
     World world;
     world.at_file(50, [&] { cluster.stop(SIGQUIT); });
     expect_error(world.capture(cluster.conninfo()), ErrorKind::unreachable, "connection lost", "");
+    EXPECT_EQ(world.points(), 0u);
 }
 
 TEST(PostgresCaptureFaults, ABadPageIsNamedAndTheBackupGoesOn) {

@@ -1,0 +1,192 @@
+#include "sources/postgres/restore.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/text.h"
+#include "formats/pg_backup_label.h"
+#include "os/file.h"
+#include "sources/postgres/data_directory.h"
+#include "sources/postgres/tablespaces.h"
+
+namespace holdfast::postgres {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::string_view kControl = "global/pg_control";
+
+std::string attribute(RecoveryPoint const& point, std::string const& key) {
+    auto found = point.attributes.find(key);
+    return found == point.attributes.end() ? "" : found->second;
+}
+
+// Says which point a directory is being restored from. Another point's files must not be mixed in:
+// what the two do not share would stay behind.
+std::string mark_of(RecoveryPoint const& point) {
+    return fmt::format("Holdfast restores a PostgreSQL cluster into this directory. It must not be started yet.\n"
+                       "system {}\nbackup {} to {}\ntime {}\n",
+                       attribute(point, "system_identifier"), attribute(point, "lsn_start"), attribute(point, "lsn"),
+                       to_rfc3339(point.time));
+}
+
+Result<void> check_place(fs::path const& path, std::string_view what, std::string const& mark) {
+    auto state = TRY(inspect_directory(path));
+    auto shown = printable(path.native());
+    if (state.server)
+        return fail(ErrorKind::unsafe, fmt::format("a PostgreSQL server runs in '{}' (process {})", shown, *state.server),
+                    "stop it first, or restore to another directory");
+    switch (state.kind) {
+        case DirectoryState::Kind::missing:
+        case DirectoryState::Kind::empty: return {};
+        case DirectoryState::Kind::interrupted_restore:
+            if (state.mark == mark) return {};
+            return fail(ErrorKind::unsafe, fmt::format("'{}' holds an unfinished restore of another point", shown),
+                        "remove it, or restore to another directory");
+        case DirectoryState::Kind::occupied: break;
+    }
+    return fail(ErrorKind::unsafe, fmt::format("{} '{}' is not empty", what, shown),
+                what == "the target" ? "restore to a new directory"
+                                     : "the tablespace of another cluster may lie there: map it to another place");
+}
+
+Result<void> make_place(fs::path const& path, std::string const& mark) {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) return fail(errno_error(fmt::format("make '{}'", printable(path.native())), error.value()));
+    if (::chmod(path.c_str(), 0700) != 0)
+        return fail(errno_error(fmt::format("set the mode of '{}'", printable(path.native())), errno));
+    TRY(set_restore_mark(path, mark));
+    return fsync_directory(parent_directory(path));
+}
+
+struct Ownership {
+    uid_t uid;
+    gid_t gid;
+    mode_t mode;
+};
+
+Result<void> take_ownership(fs::path const& path, Ownership const& owner) {
+    bool changed = ::geteuid() != 0 || ::chown(path.c_str(), owner.uid, owner.gid) == 0;
+    if (!changed || ::chmod(path.c_str(), owner.mode) != 0)
+        return fail(errno_error(fmt::format("set owner and mode of '{}'", printable(path.native())), errno));
+    return {};
+}
+
+void merge(RestoreResult& into, RestoreResult part, std::string const& prefix) {
+    into.files += part.files;
+    into.directories += part.directories;
+    into.bytes += part.bytes;
+    into.bytes_written += part.bytes_written;
+    into.files_unchanged += part.files_unchanged;
+    into.deleted += part.deleted;
+    into.problem_count += part.problem_count;
+    for (auto& problem : part.problems)
+        if (into.problems.size() < 1000) into.problems.push_back({prefix + problem.path, std::move(problem.message)});
+    for (auto& path : part.damaged) into.damaged.push_back(prefix + path);
+}
+
+class DataDirectoryRestore {
+  public:
+    explicit DataDirectoryRestore(RestoreContext const& context)
+        : context_(context), target_(fs::absolute(context.target).lexically_normal()), mark_(mark_of(context.point)) {
+        if (target_.filename().empty()) target_ = target_.parent_path();  // a '/' at the end
+    }
+
+    Result<RestoreResult> run() {
+        tablespaces_ = TRY(plan_tablespaces(context_.point, context_.tablespaces, target_));
+        original_ = TRY(original_tablespaces(context_.point));
+        TRY(check_place(target_, "the target", mark_));
+        for (auto const& [oid, location] : tablespaces_)
+            TRY(check_place(location, fmt::format("the place of tablespace {}", oid), mark_));
+        if (!context_.options.dry_run) {
+            TRY(make_place(target_, mark_));
+            for (auto const& [oid, location] : tablespaces_) TRY(make_place(location, mark_));
+        }
+        TRY(restore_part("", target_, [&](std::string const& path) { return comes_later(path); }));
+        for (auto const& [oid, location] : tablespaces_)
+            TRY(restore_part(fmt::format("pg_tblspc/{}", oid), location, {}));
+        if (!context_.options.dry_run) TRY(link_tablespaces());
+        // With pg_control the directory becomes one that starts: all else is durable before.
+        TRY(restore_part("global", target_ / "global", [](std::string const& path) { return path != "pg_control"; }));
+        if (context_.options.dry_run) return std::move(result_);
+        TRY(settle());
+        return std::move(result_);
+    }
+
+  private:
+    bool comes_later(std::string const& path) const {
+        if (path == kControl || path == "standby.signal" || path == "recovery.signal") return true;
+        if (path == "tablespace_map") return moved();
+        for (auto const& [oid, location] : tablespaces_)
+            if (path == fmt::format("pg_tblspc/{}", oid)) return true;
+        return context_.options.exclude && context_.options.exclude(path);
+    }
+    bool moved() const { return tablespaces_ != original_; }
+
+    Result<void> restore_part(std::string const& path, fs::path const& to,
+                              std::function<bool(std::string const&)> exclude) {
+        auto options = context_.options;
+        options.exclude = std::move(exclude);
+        options.set_owner = options.set_owner && ::geteuid() == 0;
+        auto part = TRY(restore_tree(context_.fetch, context_.point.tree, path, to, options, context_.progress,
+                                     context_.stop));
+        merge(result_, std::move(part), path.empty() ? "" : path + "/");
+        return {};
+    }
+
+    // PostgreSQL makes the links anew from tablespace_map when it starts from backup_label, so the map
+    // must say where things are now.
+    Result<void> link_tablespaces() {
+        if (tablespaces_.empty()) return {};
+        if (moved()) {
+            auto map = format_pg_tablespace_map(tablespaces_);
+            TRY(write_file_durably(target_ / "tablespace_map", as_bytes(map), 0600));
+        }
+        for (auto const& [oid, location] : tablespaces_) {
+            auto link = target_ / "pg_tblspc" / fmt::format("{}", oid);
+            if (::unlink(link.c_str()) != 0 && errno != ENOENT)
+                return fail(errno_error(fmt::format("replace '{}'", printable(link.native())), errno));
+            if (::symlink(location.c_str(), link.c_str()) != 0)
+                return fail(errno_error(fmt::format("link '{}'", printable(link.native())), errno));
+        }
+        return fsync_directory(target_ / "pg_tblspc");
+    }
+
+    Result<void> settle() {
+        struct stat version;
+        if (::stat((target_ / "PG_VERSION").c_str(), &version) != 0)
+            return fail(errno_error("the restored cluster: PG_VERSION", errno));
+        mode_t mode = attribute(context_.point, "data_directory_mode") == "0750" ? 0750 : 0700;
+        Ownership owner{version.st_uid, version.st_gid, mode};
+        TRY(take_ownership(target_, owner));
+        if (moved()) TRY(take_ownership(target_ / "tablespace_map", {owner.uid, owner.gid, 0600}));
+        for (auto const& [oid, location] : tablespaces_) {
+            TRY(take_ownership(location, owner));
+            auto link = target_ / "pg_tblspc" / fmt::format("{}", oid);
+            if (::geteuid() == 0 && ::lchown(link.c_str(), owner.uid, owner.gid) != 0)
+                return fail(errno_error(fmt::format("set the owner of '{}'", printable(link.native())), errno));
+        }
+        for (auto const& [oid, location] : tablespaces_) TRY(remove_restore_mark(location));
+        return remove_restore_mark(target_);
+    }
+
+    RestoreContext const& context_;
+    fs::path target_;
+    std::string mark_;
+    std::map<std::uint32_t, std::string> tablespaces_, original_;
+    RestoreResult result_;
+};
+
+}  // namespace
+
+Result<RestoreResult> restore_data_directory(RestoreContext const& context) {
+    if (!context.path.empty())
+        return restore_tree(context.fetch, context.point.tree, context.path, context.target, context.options,
+                            context.progress, context.stop);
+    return DataDirectoryRestore(context).run();
+}
+
+}  // namespace holdfast::postgres

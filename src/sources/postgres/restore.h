@@ -1,0 +1,20 @@
+#pragma once
+
+#include "archive/source.h"
+
+namespace holdfast::postgres {
+
+// Brings a point of a cluster back as a data directory that PostgreSQL starts from: it replays the log
+// that belongs to the backup, becomes consistent and opens for writing; no recovery file is needed.
+// With a path inside the point, only those files are brought, as they are.
+//
+// Refused as `unsafe` before anything is written: a target with a running server, a target or a place
+// of a tablespace that is not empty (an interrupted restore of the same point goes on).
+//
+// Until it is finished the directory carries a mark and has no global/pg_control, so nothing starts
+// from a half of it. standby.signal and recovery.signal are left out: a restored cluster never follows
+// the primary of the one that was backed up. As root, owners are set by name (postgres); otherwise all
+// belongs to the user. Modes of directories follow the cluster's own (0700 or 0750).
+Result<RestoreResult> restore_data_directory(RestoreContext const& context);
+
+}  // namespace holdfast::postgres
