@@ -186,6 +186,25 @@ TEST(Schema, AgreesWithTheParserOnMutationsOfTheExample) {
     EXPECT_GT(bad, 100);
 }
 
+TEST(Docs, ExamplesAreOfTheRightForm) {
+    auto bytes = read_file(HOLDFAST_SOURCE "/docs/plan-file.md", 1 << 20);
+    ASSERT_TRUE(bytes);
+    auto docs = as_text(*bytes);
+    static constexpr std::string_view kBegin = "```yaml\n", kEnd = "```";
+    int blocks = 0;
+    for (auto at = docs.find(kBegin); at != std::string_view::npos; at = docs.find(kBegin, at)) {
+        at += kBegin.size();
+        auto block = std::string(docs.substr(at, docs.find(kEnd, at) - at));
+        if (block.find("holdfast: 1") == std::string::npos) block = "holdfast: 1\nname: x\n" + block;
+        auto document = document_of(block);
+        std::string why;
+        EXPECT_TRUE(parser_accepts(document, &why)) << block << why;
+        EXPECT_TRUE(schema_accepts(to_value(document))) << block;
+        ++blocks;
+    }
+    EXPECT_GT(blocks, 10);
+}
+
 TEST(PlanJson, IsAPlan) {
     auto loaded = parse(example(), "p");
     ASSERT_TRUE(loaded.ok()) << render(loaded.faults);
