@@ -13,8 +13,8 @@ bool is_dataset_spec(std::string_view text);
 
 // A dataset without a plan: `files:/abs/path`, `models:/abs/path`, `postgres:CONNINFO`. Its name is
 // canonical: one subject has one name, however it was written: "files:/srv/data",
-// "postgres:db1:5432,db2:5432", "postgres:service=spikeformer". Refuses relative paths, and a password
-// in CONNINFO.
+// "postgres:db1:5432,db2:5432", "postgres:service=spikeformer". Refuses relative paths, and a
+// password in CONNINFO.
 Result<Dataset> parse_dataset_spec(std::string_view text);
 
 // What a PostgreSQL connection string leads to: "service=NAME", or its sorted "host:port" list. The

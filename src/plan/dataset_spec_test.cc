@@ -20,9 +20,10 @@ TEST(DatasetSpec, OneSubjectHasOneName) {
     EXPECT_EQ(name_of("files:/"), "files:/");
     EXPECT_EQ(name_of("files://srv"), "files:/srv");
     EXPECT_EQ(name_of("models:/models"), "models:/models");
-    for (auto same : {"postgres:host=db2,db1 user=backup dbname=x", "postgres:host='db1,db2' port=5432",
-                      "postgres:postgresql://backup@db1,db2:5432/x?sslmode=require",
-                      "postgres:host = db1,db2  port = '5432,5432'"}) {
+    for (auto same :
+         {"postgres:host=db2,db1 user=backup dbname=x", "postgres:host='db1,db2' port=5432",
+          "postgres:postgresql://backup@db1,db2:5432/x?sslmode=require",
+          "postgres:host = db1,db2  port = '5432,5432'"}) {
         EXPECT_EQ(name_of(same), "postgres:db1:5432,db2:5432") << same;
     }
     EXPECT_EQ(name_of("postgres:service=spikeformer"), "postgres:service=spikeformer");
@@ -46,21 +47,24 @@ TEST(DatasetSpec, FillsTheDataset) {
 }
 
 TEST(DatasetSpec, RefusesPasswordsWithoutRepeatingThem) {
-    for (auto text : {"postgres:host=x password=hunter2", "postgres:password='hunter2'",
-                      "postgres:postgresql://me:hunter2@x/y", "postgres:postgresql://x/y?password=hunter2",
-                      "postgres:host=x sslpassword=hunter2"}) {
+    for (auto text :
+         {"postgres:host=x password=hunter2", "postgres:password='hunter2'",
+          "postgres:postgresql://me:hunter2@x/y", "postgres:postgresql://x/y?password=hunter2",
+          "postgres:host=x sslpassword=hunter2"}) {
         auto dataset = parse_dataset_spec(text);
         ASSERT_FALSE(dataset) << text;
         EXPECT_EQ(dataset.error().kind, ErrorKind::usage);
-        EXPECT_THAT(dataset.error().message, HasSubstr("a password stands in the connection string"));
+        EXPECT_THAT(dataset.error().message,
+                    HasSubstr("a password stands in the connection string"));
         EXPECT_THAT(dataset.error().message, Not(HasSubstr("hunter2")));
         EXPECT_THAT(dataset.error().hint, HasSubstr("PGPASSFILE"));
     }
 }
 
 TEST(DatasetSpec, RefusesWhatItCannotRead) {
-    for (auto text : {"files:data", "files:", "tape:/dev/st0", "database", "postgres:db1", "postgres:host='x",
-                      "postgres:host=a,b port=1,2,3", "postgres:postgresql://%zz/"}) {
+    for (auto text :
+         {"files:data", "files:", "tape:/dev/st0", "database", "postgres:db1", "postgres:host='x",
+          "postgres:host=a,b port=1,2,3", "postgres:postgresql://%zz/"}) {
         auto dataset = parse_dataset_spec(text);
         ASSERT_FALSE(dataset) << text;
         EXPECT_EQ(dataset.error().kind, ErrorKind::usage);

@@ -22,7 +22,8 @@ class LineIndex {
 
     Position at(std::size_t offset) {
         offset = std::min(offset, text_.size());
-        if (offset < offset_) *this = LineIndex(text_);
+        if (offset < offset_)
+            *this = LineIndex(text_);
         for (; offset_ < offset; ++offset_) {
             auto byte = static_cast<unsigned char>(text_[offset_]);
             if (byte == '\n') {
@@ -44,8 +45,8 @@ class LineIndex {
 // Stops the parser from within a handler; what is wrong was reported already.
 struct Stop {};
 
-// Builds the tree from yaml-cpp's events. Its own loader resolves aliases lazily and keeps only the last
-// of duplicate keys; events show everything as it is written.
+// Builds the tree from yaml-cpp's events. Its own loader resolves aliases lazily and keeps only the
+// last of duplicate keys; events show everything as it is written.
 class TreeBuilder : public YAML::EventHandler {
   public:
     TreeBuilder(std::string_view text, FaultSink& faults) : lines_(text), faults_(faults) {}
@@ -135,7 +136,8 @@ class TreeBuilder : public YAML::EventHandler {
             take_key(frame, std::move(node));
         } else {
             frame.has_key = false;
-            if (!frame.drop) frame.node.members.push_back({std::move(frame.key), frame.key_at, std::move(node)});
+            if (!frame.drop)
+                frame.node.members.push_back({std::move(frame.key), frame.key_at, std::move(node)});
         }
     }
 
@@ -144,7 +146,8 @@ class TreeBuilder : public YAML::EventHandler {
         if (node.kind == Node::Kind::list || node.kind == Node::Kind::map) {
             faults_.error(node.at, "a key must be a word, not a list or a mapping");
         } else if (node.plain && node.text == "<<") {
-            faults_.error(node.at, "merge keys ('<<') are not used in a plan", "write the keys out");
+            faults_.error(node.at, "merge keys ('<<') are not used in a plan",
+                          "write the keys out");
         } else if (auto const* first = frame.node.find(node.text)) {
             faults_.error(node.at, fmt::format("the key '{}' stands twice", node.text),
                           fmt::format("the first is in line {}", first->at.line));
@@ -163,15 +166,17 @@ class TreeBuilder : public YAML::EventHandler {
     std::size_t nodes_ = 0;
 };
 
-// The first byte that no plan needs and that yaml-cpp misunderstands (it takes 0x04 for the end of the
-// file, and drops the rest silently); npos when there is none.
+// The first byte that no plan needs and that yaml-cpp misunderstands (it takes 0x04 for the end of
+// the file, and drops the rest silently); npos when there is none.
 std::size_t first_bad_byte(std::string_view text) {
     for (std::size_t i = 0; i < text.size();) {
         auto byte = static_cast<unsigned char>(text[i]);
-        if (byte == 0x7f || (byte < 0x20 && byte != '\n' && byte != '\t' && byte != '\r')) return i;
+        if (byte == 0x7f || (byte < 0x20 && byte != '\n' && byte != '\t' && byte != '\r'))
+            return i;
         std::size_t size = 1;
         while (!is_utf8(text.substr(i, size))) {
-            if (++size > 4) return i;
+            if (++size > 4)
+                return i;
         }
         i += size;
     }
@@ -182,12 +187,15 @@ std::size_t first_bad_byte(std::string_view text) {
 std::string syntax_hint(std::string_view text, YAML::Mark const& mark) {
     auto lines = split(text, '\n');
     auto line = static_cast<std::size_t>(std::max(mark.line, 0));
-    if (line >= lines.size()) return {};
+    if (line >= lines.size())
+        return {};
     if (lines[line].find(" of [") != std::string::npos) {
         return "put it in quotes here: approve: \"1 of [team]\"";
     }
-    if (lines[line].find('\t') != std::string::npos) return "indent with spaces, not with tabs";
-    return "look for a missing quote, comma, bracket or colon, or a wrong indentation, here or before";
+    if (lines[line].find('\t') != std::string::npos)
+        return "indent with spaces, not with tabs";
+    return "look for a missing quote, comma, bracket or colon, or a wrong indentation, here or "
+           "before";
 }
 
 bool all_of(std::string_view text, std::string_view allowed) {
@@ -202,25 +210,29 @@ bool is_float(std::string_view text) {
     // [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?
     text = without_sign(text);
     if (auto e = text.find_first_of("eE"); e != std::string_view::npos) {
-        if (!all_of(without_sign(text.substr(e + 1)), "0123456789")) return false;
+        if (!all_of(without_sign(text.substr(e + 1)), "0123456789"))
+            return false;
         text = text.substr(0, e);
     }
     auto digits = std::string(text);
-    if (auto point = digits.find('.'); point != std::string::npos) digits.erase(point, 1);
+    if (auto point = digits.find('.'); point != std::string::npos)
+        digits.erase(point, 1);
     return all_of(digits, "0123456789");
 }
 
 template <typename T>
 std::optional<T> convert(std::string_view text, int base) {
     T value{};
-    if (text.starts_with('+')) text.remove_prefix(1);
+    if (text.starts_with('+'))
+        text.remove_prefix(1);
     std::from_chars_result result{};
     if constexpr (std::is_integral_v<T>) {
         result = std::from_chars(text.data(), text.data() + text.size(), value, base);
     } else {
         result = std::from_chars(text.data(), text.data() + text.size(), value);
     }
-    if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+    if (result.ec != std::errc() || result.ptr != text.data() + text.size())
+        return std::nullopt;
     return value;
 }
 
@@ -228,14 +240,16 @@ std::optional<T> convert(std::string_view text, int base) {
 
 Node::Member const* Node::find(std::string_view key) const {
     for (auto const& member : members) {
-        if (member.name == key) return &member;
+        if (member.name == key)
+            return &member;
     }
     return nullptr;
 }
 
 Node read_document(std::string_view text, FaultSink& faults) {
     if (text.size() > kDocumentBytesMax) {
-        faults.error({1, 1}, fmt::format("the plan is larger than {} MiB", kDocumentBytesMax >> 20));
+        faults.error({1, 1},
+                     fmt::format("the plan is larger than {} MiB", kDocumentBytesMax >> 20));
         return {};
     }
     if (auto bad = first_bad_byte(text); bad != std::string_view::npos) {
@@ -243,7 +257,8 @@ Node read_document(std::string_view text, FaultSink& faults) {
                      "is it really a plan file?");
         return {};
     }
-    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+    if (text.starts_with("\xef\xbb\xbf"))
+        text.remove_prefix(3);
 
     TreeBuilder builder(text, faults);
     try {
@@ -270,24 +285,34 @@ Node read_document(std::string_view text, FaultSink& faults) {
 
 Value meaning(Node const& scalar) {
     auto const& text = scalar.text;
-    if (scalar.kind == Node::Kind::null) return {};
-    if (!scalar.plain) return text;
-    if (text == "true" || text == "True" || text == "TRUE") return true;
-    if (text == "false" || text == "False" || text == "FALSE") return false;
+    if (scalar.kind == Node::Kind::null)
+        return {};
+    if (!scalar.plain)
+        return text;
+    if (text == "true" || text == "True" || text == "TRUE")
+        return true;
+    if (text == "false" || text == "False" || text == "FALSE")
+        return false;
 
     auto unsigned_text = without_sign(text);
     if (all_of(unsigned_text, "0123456789")) {
-        if (is_octal_trap(scalar)) return text;
-        if (auto value = convert<std::int64_t>(text, 10)) return *value;
+        if (is_octal_trap(scalar))
+            return text;
+        if (auto value = convert<std::int64_t>(text, 10))
+            return *value;
     }
     for (auto [prefix, base] : {std::pair("0x", 16), std::pair("0o", 8)}) {
-        if (!text.starts_with(prefix)) continue;
+        if (!text.starts_with(prefix))
+            continue;
         auto digits = std::string_view(text).substr(2);
-        if (digits.starts_with('-') || digits.starts_with('+')) continue;
-        if (auto value = convert<std::int64_t>(digits, base)) return *value;
+        if (digits.starts_with('-') || digits.starts_with('+'))
+            continue;
+        if (auto value = convert<std::int64_t>(digits, base))
+            return *value;
     }
     if (is_float(text)) {
-        if (auto value = convert<double>(text, 10); value && std::isfinite(*value)) return *value;
+        if (auto value = convert<double>(text, 10); value && std::isfinite(*value))
+            return *value;
     }
     return text;
 }
@@ -300,7 +325,8 @@ bool is_octal_trap(Node const& scalar) {
 Value to_value(Node const& node) {
     if (node.kind == Node::Kind::list) {
         Value::List list;
-        for (auto const& item : node.items) list.push_back(to_value(item));
+        for (auto const& item : node.items)
+            list.push_back(to_value(item));
         return list;
     }
     if (node.kind == Node::Kind::map) {

@@ -35,12 +35,12 @@ inline constexpr std::size_t kDocumentBytesMax = 1 << 20;
 inline constexpr std::size_t kDocumentDepthMax = 32;
 inline constexpr std::size_t kDocumentNodesMax = 20'000;
 
-// Reads exactly one document. What is wrong goes to `faults`; the tree then holds what could be read, and
-// is null when the text is not YAML at all.
+// Reads exactly one document. What is wrong goes to `faults`; the tree then holds what could be
+// read, and is null when the text is not YAML at all.
 Node read_document(std::string_view text, FaultSink& faults);
 
-// What a scalar means in YAML 1.2: null, true, 12, 1.5 or a text. A number with a leading zero stays a
-// text: see is_octal_trap().
+// What a scalar means in YAML 1.2: null, true, 12, 1.5 or a text. A number with a leading zero
+// stays a text: see is_octal_trap().
 Value meaning(Node const& scalar);
 // Whether some read the scalar as an octal number and others as a decimal one: 010.
 bool is_octal_trap(Node const& scalar);

@@ -8,7 +8,8 @@
 namespace holdfast::plan {
 
 void FaultSink::add(Severity severity, Position at, std::string message, std::string hint) {
-    if (severity == Severity::error) ++errors_;
+    if (severity == Severity::error)
+        ++errors_;
     if (faults_.size() >= kFaultsMax) {
         ++left_out_;
         return;
@@ -36,7 +37,8 @@ std::string did_you_mean(std::string_view word, std::vector<std::string> const& 
 std::string any_of(std::vector<std::string> const& names) {
     std::string text;
     for (std::size_t i = 0; i < names.size(); ++i) {
-        if (i > 0) text += i + 1 == names.size() ? " or " : ", ";
+        if (i > 0)
+            text += i + 1 == names.size() ? " or " : ", ";
         text += names[i];
     }
     return text;
@@ -45,13 +47,15 @@ std::string any_of(std::vector<std::string> const& names) {
 std::string Fault::text() const {
     auto text = fmt::format("{}:{}:{}: {}: {}", file, at.line, at.column,
                             severity == Severity::error ? "error" : "warning", message);
-    if (!hint.empty()) text += "\n    hint: " + hint;
+    if (!hint.empty())
+        text += "\n    hint: " + hint;
     return text;
 }
 
 std::string render(std::vector<Fault> const& faults) {
     std::string text;
-    for (auto const& fault : faults) text += fault.text() + "\n";
+    for (auto const& fault : faults)
+        text += fault.text() + "\n";
     return text;
 }
 

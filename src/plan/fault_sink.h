@@ -8,8 +8,8 @@
 
 namespace holdfast::plan {
 
-// Collects the faults of one plan file, and hands them out in the order of the file. A file of garbage
-// has a bounded number of faults.
+// Collects the faults of one plan file, and hands them out in the order of the file. A file of
+// garbage has a bounded number of faults.
 class FaultSink {
   public:
     explicit FaultSink(std::string file) : file_(std::move(file)) {}

@@ -36,7 +36,8 @@ constexpr std::array kRules = {
           {"^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+|command:.+)$",
            "a reference to a secret: env:NAME, file:/absolute/path or command:..."}},
     Entry{Form::http_url, {"^https?://[^/\\s@]+(/\\S*)?$", "a URL: https://host/path"}},
-    Entry{Form::mail_server, {"^smtps?://[^/\\s@]+$", "a mail server: smtp://host:587 or smtps://host"}},
+    Entry{Form::mail_server,
+          {"^smtps?://[^/\\s@]+$", "a mail server: smtp://host:587 or smtps://host"}},
     Entry{Form::repository_url,
           {"^(/.*|file:///.*|s3://[^/\\s@?]+(/[^\\s?]*)?(\\?\\S*)?)$",
            "an absolute path, file:///path or s3://bucket/prefix?region=..."}},
@@ -49,7 +50,8 @@ constexpr std::array kRules = {
           {"^(mail|phone|status-page|webhook:" HOLDFAST_NAME ")$",
            "a channel: mail, phone, status-page or webhook:NAME"}},
     Entry{Form::quorum,
-          {"^([0-9]{1,2} of )?(" HOLDFAST_NAME "|\\[ *" HOLDFAST_NAME "( *, *" HOLDFAST_NAME ")* *\\])$",
+          {"^([1-9][0-9]? of )?(" HOLDFAST_NAME "|\\[ *" HOLDFAST_NAME "( *, *" HOLDFAST_NAME
+           ")* *\\])$",
            "an approval such as \"1 of [team]\""}},
 };
 
@@ -62,10 +64,13 @@ FormRule const& rule(Form form) {
 }
 
 bool matches(Form form, std::string_view text) {
-    if (text.empty()) return form == Form::free_text;
+    if (text.empty())
+        return form == Form::free_text;
     auto expression = rule(form).expression;
-    if (expression.empty()) return true;
-    if (text.size() > kFormBytesMax) return false;  // std::regex recurses by the character
+    if (expression.empty())
+        return true;
+    if (text.size() > kFormBytesMax)
+        return false;  // std::regex recurses by the character
     static thread_local std::map<Form, std::regex> compiled;
     auto found = compiled.find(form);
     if (found == compiled.end()) {

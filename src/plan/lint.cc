@@ -33,21 +33,26 @@ class Lint : ReferenceChecker {
     }
 
   private:
-    // What belongs to no tier has no objective: nobody could say whether it is protected well enough.
+    // What belongs to no tier has no objective: nobody could say whether it is protected well
+    // enough.
     void tiers() {
         for (auto const& dataset : plan.datasets) {
-            if (dataset.tier.empty()) unmapped("datasets/" + dataset.name, "objectives.data");
+            if (dataset.tier.empty())
+                unmapped("datasets/" + dataset.name, "objectives.data");
         }
         for (auto const& service : plan.services) {
-            if (service.tier.empty()) unmapped("services/" + service.name, "objectives.services");
+            if (service.tier.empty())
+                unmapped("services/" + service.name, "objectives.services");
         }
-        if (plan.datasets.empty()) warn("datasets", "the plan protects nothing");
+        if (plan.datasets.empty())
+            warn("datasets", "the plan protects nothing");
     }
     void unmapped(std::string const& path, std::string_view objectives) {
         fault(path, "belongs to no tier", fmt::format("add tier: one of {}", objectives));
     }
 
-    // The time within which something that a service needs is back; nothing when the plan does not say.
+    // The time within which something that a service needs is back; nothing when the plan does not
+    // say.
     std::optional<Duration> recovery_time(std::string const& name) const {
         auto const* service = plan.services.find(name);
         auto const* dataset = plan.datasets.find(name);
@@ -61,29 +66,37 @@ class Lint : ReferenceChecker {
             auto own = plan.rto(service);
             for (std::size_t i = 0; own && i < service.needs.size(); ++i) {
                 auto needed = recovery_time(service.needs[i]);
-                if (!needed || *needed <= *own) continue;
+                if (!needed || *needed <= *own)
+                    continue;
                 fault(fmt::format("services/{}/needs/{}", service.name, i),
-                      fmt::format("'{}' may take {} to recover, longer than the {} of '{}'", service.needs[i],
-                                  format_duration(*needed), format_duration(*own), service.name),
+                      fmt::format("'{}' may take {} to recover, longer than the {} of '{}'",
+                                  service.needs[i], format_duration(*needed), format_duration(*own),
+                                  service.name),
                       "give it the tier of what needs it");
             }
         }
     }
 
-    // A point is at most one interval old when the next one begins, and is only worth something when that
-    // one has arrived.
+    // A point is at most one interval old when the next one begins, and is only worth something
+    // when that one has arrived.
     void schedules() {
         for (auto const& dataset : plan.datasets) {
             auto objective = plan.rpo(dataset);
             auto interval = plan.interval(dataset);
-            if (!objective || !interval || is_continuous(dataset)) continue;
-            auto oldest = std::chrono::duration_cast<Duration>(*interval * (1 + options_.upload_margin));
-            if (oldest <= *objective) continue;
-            auto longest = std::chrono::duration_cast<Duration>(*objective / (1 + options_.upload_margin));
+            if (!objective || !interval || is_continuous(dataset))
+                continue;
+            auto oldest =
+                std::chrono::duration_cast<Duration>(*interval * (1 + options_.upload_margin));
+            if (oldest <= *objective)
+                continue;
+            auto longest =
+                std::chrono::duration_cast<Duration>(*objective / (1 + options_.upload_margin));
             auto hint = fmt::format("at most every {}", format_duration(longest));
-            if (dataset.kind == DatasetKind::postgres) hint += ", or wal: stream";
+            if (dataset.kind == DatasetKind::postgres)
+                hint += ", or wal: stream";
             fault(fmt::format("datasets/{}/every", dataset.name),
-                  fmt::format("a point every {} loses up to {} with its upload, more than the {} of tier '{}'",
+                  fmt::format("a point every {} loses up to {} with its upload, more than the {} "
+                              "of tier '{}'",
                               format_duration(*interval), format_duration(oldest),
                               format_duration(*objective), dataset.tier),
                   hint);
@@ -97,7 +110,8 @@ class Lint : ReferenceChecker {
     void copies() {
         std::optional<Duration> strictest;
         for (auto const& dataset : plan.datasets) {
-            if (auto objective = plan.rpo(dataset)) strictest = std::min(strictest.value_or(*objective), *objective);
+            if (auto objective = plan.rpo(dataset))
+                strictest = std::min(strictest.value_or(*objective), *objective);
         }
         for (auto const& repository : plan.repositories) {
             if (strictest && repository.lag && *repository.lag > *strictest) {
@@ -106,13 +120,16 @@ class Lint : ReferenceChecker {
                                  format_duration(*repository.lag), format_duration(*strictest)));
             }
         }
-        if (!plan.repositories.empty() || plan.datasets.empty()) return;
-        warn("datasets", "the plan names no repository to keep them in", "add a section repositories");
+        if (!plan.repositories.empty() || plan.datasets.empty())
+            return;
+        warn("datasets", "the plan names no repository to keep them in",
+             "add a section repositories");
     }
 
     void retention() {
         for (auto const& rule : plan.retention) {
-            if (!rule.keeps_something()) fault("retention/" + rule.name, "keeps nothing", "say how many: daily: 7");
+            if (!rule.keeps_something())
+                fault("retention/" + rule.name, "keeps nothing", "say how many: daily: 7");
         }
     }
 
@@ -120,9 +137,11 @@ class Lint : ReferenceChecker {
     std::set<std::string> restored_by(std::string const& name) const {
         std::set<std::string> datasets;
         auto const* runbook = plan.runbooks.find(name);
-        if (runbook == nullptr) return datasets;
+        if (runbook == nullptr)
+            return datasets;
         for (auto const& step : runbook->steps) {
-            if (step.kind.ends_with("restore")) datasets.insert(step.arguments.member_text("dataset"));
+            if (step.kind.ends_with("restore"))
+                datasets.insert(step.arguments.member_text("dataset"));
         }
         return datasets;
     }
@@ -130,12 +149,16 @@ class Lint : ReferenceChecker {
     void rehearsals() {
         std::set<std::string> rehearsed;
         for (auto const& drill : plan.drills) {
-            for (auto const& runbook : drill.run) rehearsed.merge(restored_by(runbook));
-            for (auto const& check : drill.checks) rehearsed.insert(check.dataset);
-            if (!drill.every) warn("drills/" + drill.name, "is never due", "say how often: every: month");
+            for (auto const& runbook : drill.run)
+                rehearsed.merge(restored_by(runbook));
+            for (auto const& check : drill.checks)
+                rehearsed.insert(check.dataset);
+            if (!drill.every)
+                warn("drills/" + drill.name, "is never due", "say how often: every: month");
         }
         for (auto const& dataset : plan.datasets) {
-            if (rehearsed.contains(dataset.name)) continue;
+            if (rehearsed.contains(dataset.name))
+                continue;
             warn("datasets/" + dataset.name, "no drill restores or checks it",
                  "a backup that was never restored is a hope: add it to a drill");
         }
@@ -143,7 +166,8 @@ class Lint : ReferenceChecker {
 
     void scenarios() {
         for (auto const& scenario : plan.scenarios) {
-            if (scenario.runbook.empty()) warn("scenarios/" + scenario.name, "has no runbook");
+            if (scenario.runbook.empty())
+                warn("scenarios/" + scenario.name, "has no runbook");
         }
     }
 
@@ -154,21 +178,26 @@ class Lint : ReferenceChecker {
             for (auto const& step : runbook.steps) {
                 auto const* kind = find_step_kind(step.kind);
                 bool listed = std::find(missing.begin(), missing.end(), step.kind) != missing.end();
-                if (kind && !kind->available && !listed) missing.push_back(step.kind);
+                if (kind && !kind->available && !listed)
+                    missing.push_back(step.kind);
             }
-            if (missing.empty()) continue;
+            if (missing.empty())
+                continue;
             warn("runbooks/" + runbook.name, "this version cannot run " + join(missing, ", "),
                  "write down how to do these steps by hand, until it can");
         }
     }
 
     static bool can_be_dialled(std::string_view phone) {
-        auto digits = std::count_if(phone.begin(), phone.end(), [](unsigned char c) { return std::isdigit(c); });
-        return digits >= 3 && phone.find_first_not_of("0123456789 -./()", phone.starts_with('+') ? 1 : 0) ==
-                                  std::string_view::npos;
+        auto digits = std::count_if(phone.begin(), phone.end(),
+                                    [](unsigned char c) { return std::isdigit(c); });
+        return digits >= 3 &&
+               phone.find_first_not_of("0123456789 -./()", phone.starts_with('+') ? 1 : 0) ==
+                   std::string_view::npos;
     }
     void dialled(std::string const& path, std::string const& phone) {
-        if (phone.empty() || can_be_dialled(phone)) return;
+        if (phone.empty() || can_be_dialled(phone))
+            return;
         fault(path + "/phone", fmt::format("'{}' cannot be dialled", phone),
               "digits only, with the country code: +1 555 0100");
     }
@@ -177,13 +206,16 @@ class Lint : ReferenceChecker {
         for (auto const& person : plan.people) {
             auto path = "people/" + person.name;
             dialled(path, person.phone);
-            if (person.phone.empty() && person.mail.empty()) warn(path, "can neither be called nor written to");
-            if (person.delegate.empty()) warn(path, "nobody stands in for them", "add delegate");
+            if (person.phone.empty() && person.mail.empty())
+                warn(path, "can neither be called nor written to");
+            if (person.delegate.empty())
+                warn(path, "nobody stands in for them", "add delegate");
         }
         for (auto const& team : plan.teams) {
             auto path = "teams/" + team.name;
             dialled(path, team.phone);
-            if (team.lead.empty() && team.members.empty() && team.mail.empty() && team.phone.empty()) {
+            if (team.lead.empty() && team.members.empty() && team.mail.empty() &&
+                team.phone.empty()) {
                 warn(path, "has nobody in it and no address");
             }
         }
@@ -198,41 +230,54 @@ class Lint : ReferenceChecker {
     // Messages that could not be sent, or not be written.
     void channels() {
         auto templates = names_of(plan.templates);
-        for (auto name : kBuiltInTemplates) templates.emplace_back(name);
+        for (auto name : kBuiltInTemplates)
+            templates.emplace_back(name);
         for (auto const& communication : plan.communications) {
             auto path = "communications/" + communication.name;
-            if (std::find(templates.begin(), templates.end(), communication.message) == templates.end()) {
-                warn(path + "/template", fmt::format("there is no template '{}'", communication.message),
-                     did_you_mean(communication.message, templates, "known: " + join(templates, ", ")));
+            if (std::find(templates.begin(), templates.end(), communication.message) ==
+                templates.end()) {
+                warn(path + "/template",
+                     fmt::format("there is no template '{}'", communication.message),
+                     did_you_mean(communication.message, templates,
+                                  "known: " + join(templates, ", ")));
             }
             auto by = communication.by;
-            if (by.empty()) by.push_back("mail");
+            if (by.empty())
+                by.push_back("mail");
             for (std::size_t i = 0; i < by.size(); ++i) {
                 if (auto missing = missing_setting(by[i]); !missing.empty()) {
-                    warn(fmt::format("{}/by/{}", path, i), fmt::format("'{}' cannot be used yet", by[i]),
+                    warn(fmt::format("{}/by/{}", path, i),
+                         fmt::format("'{}' cannot be used yet", by[i]),
                          fmt::format("the plan does not say how: add {}", missing));
                 }
             }
         }
     }
     std::string missing_setting(std::string_view channel) const {
-        if (channel == "mail" && !plan.notify.mail) return "notify.mail";
-        if (channel == "status-page" && !plan.notify.status_page) return "notify.status_page";
+        if (channel == "mail" && !plan.notify.mail)
+            return "notify.mail";
+        if (channel == "status-page" && !plan.notify.status_page)
+            return "notify.status_page";
         if (channel.starts_with("webhook:")) {
             auto name = channel.substr(channel.find(':') + 1);
-            if (!plan.notify.webhooks.contains(name)) return fmt::format("notify.webhooks.{}", name);
+            if (!plan.notify.webhooks.contains(name))
+                return fmt::format("notify.webhooks.{}", name);
         }
         return {};
     }
 
     void review() {
-        if (!plan.review || !plan.review->every || !options_.now) return;
+        if (!plan.review || !plan.review->every || !options_.now)
+            return;
         auto last = review_time(*plan.review);
-        if (!last) return;
+        if (!last)
+            return;
         auto age = *options_.now - *last;
-        if (age <= *plan.review->every) return;
-        warn("review/last", fmt::format("the review is overdue: the last was {} ago, and one is due every {}",
-                                        format_duration(age), format_duration(*plan.review->every)));
+        if (age <= *plan.review->every)
+            return;
+        warn("review/last",
+             fmt::format("the review is overdue: the last was {} ago, and one is due every {}",
+                         format_duration(age), format_duration(*plan.review->every)));
     }
 
     LintOptions const& options_;

@@ -13,8 +13,8 @@ struct LintOptions {
     std::optional<Time> now;  // without it, an overdue review is not looked for
 };
 
-// Checks a plan against its own objectives: what is not covered, what cannot be met. In the order of
-// the file. Meant for plans that loaded without errors; does no harm with others.
+// Checks a plan against its own objectives: what is not covered, what cannot be met. In the order
+// of the file. Meant for plans that loaded without errors; does no harm with others.
 std::vector<Fault> lint(LoadedPlan const& loaded, LintOptions const& options = {});
 
 }  // namespace holdfast::plan

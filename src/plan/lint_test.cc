@@ -62,7 +62,9 @@ void expect_lint(std::string const& text, Severity severity, std::string_view fa
     EXPECT_THAT(found.hint, HasSubstr(std::string(hint)));
 }
 
-TEST(Lint, GoodPlan) { EXPECT_EQ(render(lint_text(std::string(kGood))), ""); }
+TEST(Lint, GoodPlan) {
+    EXPECT_EQ(render(lint_text(std::string(kGood))), "");
+}
 
 TEST(Lint, WhatBelongsToNoTier) {
     expect_lint(with("/f, tier: critical, every: 54m", "/f"), Severity::error,
@@ -73,23 +75,29 @@ TEST(Lint, WhatBelongsToNoTier) {
 
 TEST(Lint, DependenciesThatRecoverLater) {
     expect_lint(with("login: { tier: critical }", "login: { tier: standard }"), Severity::error,
-                "13:38: services.api.needs.1: 'login' may take 1d 0h to recover, longer than the 4h 0m of 'api'");
-    expect_lint(with("/f, tier: critical, every: 54m }\nservices:\n  api: { tier: critical, needs: [db, login] }",
+                "13:38: services.api.needs.1: 'login' may take 1d 0h to recover, longer than the "
+                "4h 0m of 'api'");
+    expect_lint(with("/f, tier: critical, every: 54m }\nservices:\n  api: { tier: critical, needs: "
+                     "[db, login] }",
                      "/f, tier: archive }\nservices:\n  api: { tier: critical, needs: [files] }"),
                 Severity::error,
-                "13:34: services.api.needs.0: 'files' may take 3d 0h to recover, longer than the 4h 0m of 'api'");
+                "13:34: services.api.needs.0: 'files' may take 3d 0h to recover, longer than the "
+                "4h 0m of 'api'");
 }
 
 TEST(Lint, SchedulesThatCannotMeetTheirObjective) {
     expect_lint(with("every: 54m", "every: 1h"), Severity::error,
-                "11:59: datasets.files.every: a point every 1h 0m loses up to 1h 6m with its upload, more than "
+                "11:59: datasets.files.every: a point every 1h 0m loses up to 1h 6m with its "
+                "upload, more than "
                 "the 1h 0m of tier 'critical'",
                 "at most every 54m 32s");
     expect_lint(with("wal: stream, ", ""), Severity::error,
-                "10:68: datasets.db.every: a point every 1d 0h loses up to 1d 2h with its upload, more than the "
+                "10:68: datasets.db.every: a point every 1d 0h loses up to 1d 2h with its upload, "
+                "more than the "
                 "1h 0m of tier 'critical'",
                 "or wal: stream");
-    EXPECT_EQ(render(lint_text(with("every: 54m", "every: 1h"), {.upload_margin = 0, .now = {}})), "");
+    EXPECT_EQ(render(lint_text(with("every: 54m", "every: 1h"), {.upload_margin = 0, .now = {}})),
+              "");
     EXPECT_EQ(render(lint_text(with(", every: 54m", ""))), "") << "without it, twice per RPO";
 }
 
@@ -98,11 +106,14 @@ TEST(Lint, WhatIsNotCovered) {
                 "11:3: datasets.files: no drill restores or checks it");
     expect_lint(with("oops: { runbook: back }", "oops: {}"), Severity::warning,
                 "16:3: scenarios.oops: has no runbook");
-    expect_lint(with("every: month, ", ""), Severity::warning, "20:3: drills.monthly: is never due");
+    expect_lint(with("every: month, ", ""), Severity::warning,
+                "20:3: drills.monthly: is never due");
     expect_lint(with("lag: 15m", "lag: 2h"), Severity::warning,
-                "8:47: repositories.copy.lag: a copy that is 2h 0m behind cannot meet an objective of 1h 0m");
+                "8:47: repositories.copy.lag: a copy that is 2h 0m behind cannot meet an objective "
+                "of 1h 0m");
     expect_lint(with("s: { restore: { dataset: db } }",
-                     "s: { restore: { dataset: db } }, t: { service.probe: api }, u: { service.probe: login }"),
+                     "s: { restore: { dataset: db } }, t: { service.probe: api }, u: { "
+                     "service.probe: login }"),
                 Severity::warning, "18:3: runbooks.back: this version cannot run service.probe");
 }
 
@@ -114,7 +125,8 @@ TEST(Lint, RetentionThatKeepsNothing) {
 TEST(Lint, Contacts) {
     expect_lint(with("phone: +1 (555) 010-0", "phone: +1-555-DR-LEAD"), Severity::error,
                 "22:17: people.ann.phone: '+1-555-DR-LEAD' cannot be dialled");
-    expect_lint(with(", delegate: ann", ""), Severity::warning, "23:3: people.bob: nobody stands in for them");
+    expect_lint(with(", delegate: ann", ""), Severity::warning,
+                "23:3: people.bob: nobody stands in for them");
     expect_lint(with("mail: bob@example.com, ", ""), Severity::warning,
                 "23:3: people.bob: can neither be called nor written to");
     expect_lint(with("people:", "vendors: { cloud: { phone: none } }\npeople:"), Severity::error,
@@ -125,9 +137,11 @@ TEST(Lint, Contacts) {
 
 TEST(Lint, Channels) {
     expect_lint(with("notify:\n  mail: { server: \"smtp://mail\", from: dr@example.com }\n", ""),
-                Severity::warning, "25:3: communications.all.by.0: 'mail' cannot be used yet", "notify.mail");
+                Severity::warning, "25:3: communications.all.by.0: 'mail' cannot be used yet",
+                "notify.mail");
     expect_lint(with("template: declaration", "template: declaration, by: [mail, webhook:ops]"),
-                Severity::warning, "25:65: communications.all.by.1: 'webhook:ops' cannot be used yet",
+                Severity::warning,
+                "25:65: communications.all.by.1: 'webhook:ops' cannot be used yet",
                 "notify.webhooks.ops");
     expect_lint(with("template: declaration", "template: declarashun"), Severity::warning,
                 "25:41: communications.all.template: there is no template 'declarashun'",
@@ -138,8 +152,10 @@ TEST(Lint, ReviewIsOverdue) {
     auto text = with("objectives:", "review: { every: 3 months, last: 2026-01-01 }\nobjectives:");
     auto at = [](std::string_view time) { return LintOptions{.now = *parse_rfc3339(time)}; };
     EXPECT_EQ(render(lint_text(text, at("2026-03-01T00:00:00Z"))), "");
-    EXPECT_THAT(render(lint_text(text, at("2026-05-01T00:00:00Z"))),
-                HasSubstr("p.yaml:3:34: warning: review.last: the review is overdue: the last was 120d 0h ago"));
+    EXPECT_THAT(
+        render(lint_text(text, at("2026-05-01T00:00:00Z"))),
+        HasSubstr(
+            "p.yaml:3:34: warning: review.last: the review is overdue: the last was 120d 0h ago"));
     EXPECT_EQ(render(lint_text(text)), "") << "nobody said what time it is";
 }
 

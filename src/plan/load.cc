@@ -12,9 +12,11 @@ namespace holdfast::plan {
 
 Position Positions::find(std::string_view path) const {
     for (;;) {
-        if (auto found = known_.find(path); found != known_.end()) return found->second;
+        if (auto found = known_.find(path); found != known_.end())
+            return found->second;
         auto slash = path.rfind('/');
-        if (slash == std::string_view::npos) return {1, 1};
+        if (slash == std::string_view::npos)
+            return {1, 1};
         path = path.substr(0, slash);
     }
 }
@@ -45,8 +47,10 @@ Result<LoadedPlan> load(std::string const& path) {
 
 Result<Plan> load_valid(std::string const& path) {
     auto loaded = TRY(load(path));
-    if (loaded.ok()) return std::move(loaded.plan);
-    std::erase_if(loaded.faults, [](Fault const& fault) { return fault.severity == Severity::warning; });
+    if (loaded.ok())
+        return std::move(loaded.plan);
+    std::erase_if(loaded.faults,
+                  [](Fault const& fault) { return fault.severity == Severity::warning; });
     return fail(ErrorKind::usage, "the plan is at fault:\n" + render(loaded.faults),
                 "`holdfast plan check` says the same, with warnings");
 }

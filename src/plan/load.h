@@ -23,8 +23,8 @@ struct Fault {
     std::string text() const;
 };
 
-// Where each key of a plan stands, by its path: "datasets/database/tier", "drills/monthly/checks/0".
-// A value is at its first character, a mapping or list at its key.
+// Where each key of a plan stands, by its path: "datasets/database/tier",
+// "drills/monthly/checks/0". A value is at its first character, a mapping or list at its key.
 class Positions {
   public:
     void add(std::string path, Position at) { known_.emplace(std::move(path), at); }
@@ -44,8 +44,8 @@ struct LoadedPlan {
     bool ok() const;  // no errors; there may be warnings
 };
 
-// Reads a plan and checks its form and its references, but not its objectives (see lint.h). A plan at
-// fault is not a failure: its faults are in the result. Fails when the file cannot be read.
+// Reads a plan and checks its form and its references, but not its objectives (see lint.h). A plan
+// at fault is not a failure: its faults are in the result. Fails when the file cannot be read.
 Result<LoadedPlan> load(std::string const& path);
 // The same from text; `file` is what faults call it.
 LoadedPlan parse(std::string text, std::string file);

@@ -12,7 +12,8 @@ class Named {
   public:
     T const* find(std::string_view name) const {
         for (auto const& item : items_) {
-            if (item.name == name) return &item;
+            if (item.name == name)
+                return &item;
         }
         return nullptr;
     }

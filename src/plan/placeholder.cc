@@ -10,7 +10,8 @@ namespace {
 Result<Placeholder> parse(std::string_view inside) {
     auto dot = inside.find('.');
     Placeholder placeholder{.name = std::string(inside.substr(0, dot)), .output = {}};
-    if (dot != std::string_view::npos) placeholder.output = inside.substr(dot + 1);
+    if (dot != std::string_view::npos)
+        placeholder.output = inside.substr(dot + 1);
     bool good = matches(Form::name, placeholder.name) &&
                 (dot == std::string_view::npos || matches(Form::name, placeholder.output));
     if (!good) {
@@ -47,8 +48,10 @@ Result<void> scan(std::string_view text, auto const& literal, auto const& placeh
 }
 
 std::string_view trim(std::string_view text) {
-    while (text.starts_with(' ')) text.remove_prefix(1);
-    while (text.ends_with(' ')) text.remove_suffix(1);
+    while (text.starts_with(' '))
+        text.remove_prefix(1);
+    while (text.ends_with(' '))
+        text.remove_suffix(1);
     return text;
 }
 
@@ -104,9 +107,12 @@ Result<Value> fill_tree(Value const& value, Lookup const& lookup) {
 Result<Condition> parse_condition(std::string_view text) {
     for (auto [sign, equal] : {std::pair("==", true), std::pair("!=", false)}) {
         auto at = text.find(sign);
-        if (at == std::string_view::npos) continue;
-        Condition condition{std::string(trim(text.substr(0, at))), std::string(trim(text.substr(at + 2))), equal};
-        if (condition.right.find("==") == std::string::npos && condition.right.find("!=") == std::string::npos) {
+        if (at == std::string_view::npos)
+            continue;
+        Condition condition{std::string(trim(text.substr(0, at))),
+                            std::string(trim(text.substr(at + 2))), equal};
+        if (condition.right.find("==") == std::string::npos &&
+            condition.right.find("!=") == std::string::npos) {
             return condition;
         }
     }
@@ -120,7 +126,8 @@ Result<Condition> parse_condition(std::string_view text) {
 
 Result<bool> holds(Condition const& condition, Lookup const& lookup) {
     auto left = TRY(fill(condition.left, lookup));
-    if (!condition.equal) return !left.empty() && left != "false" && left != "no" && left != "off" && left != "0";
+    if (!condition.equal)
+        return !left.empty() && left != "false" && left != "no" && left != "off" && left != "0";
     auto right = TRY(fill(condition.right, lookup));
     return (left == right) == *condition.equal;
 }

@@ -11,8 +11,8 @@
 
 namespace holdfast::plan {
 
-// `${name}` in a step's arguments or condition: a parameter of its runbook. `${step.output}`: what an
-// earlier step left. `$${` is a literal `${`.
+// `${name}` in a step's arguments or condition: a parameter of its runbook. `${step.output}`: what
+// an earlier step left. `$${` is a literal `${`.
 struct Placeholder {
     std::string name;    // the parameter, or the step
     std::string output;  // empty for a parameter
@@ -27,8 +27,8 @@ Result<std::string> fill(std::string_view text, Lookup const& lookup);
 // The same for every text of a tree.
 Result<Value> fill_tree(Value const& value, Lookup const& lookup);
 
-// `when` of a step: "a == b", "a != b", or one word that must be neither empty nor "false", "no", "off" or
-// "0". Parsed before it is filled in, so that no value can change what it asks.
+// `when` of a step: "a == b", "a != b", or one word that must be neither empty nor "false", "no",
+// "off" or "0". Parsed before it is filled in, so that no value can change what it asks.
 struct Condition {
     std::string left, right;
     std::optional<bool> equal;  // whether they must be; none: only `left` is looked at

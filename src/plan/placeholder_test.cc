@@ -6,10 +6,14 @@ namespace holdfast::plan {
 namespace {
 
 Result<std::string> lookup(Placeholder const& placeholder) {
-    if (placeholder.name == "to") return std::string("latest");
-    if (placeholder.name == "evil") return std::string("${to} == x");
-    if (placeholder.name == "restore" && placeholder.output == "point") return std::string("3f2a");
-    if (placeholder.name == "empty") return std::string();
+    if (placeholder.name == "to")
+        return std::string("latest");
+    if (placeholder.name == "evil")
+        return std::string("${to} == x");
+    if (placeholder.name == "restore" && placeholder.output == "point")
+        return std::string("3f2a");
+    if (placeholder.name == "empty")
+        return std::string();
     return fail(ErrorKind::not_found, "no value for '" + placeholder.name + "'");
 }
 

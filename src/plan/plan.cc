@@ -35,26 +35,41 @@ std::optional<Duration> Plan::rto(Service const& service) const {
 }
 
 std::optional<Duration> Plan::interval(Dataset const& dataset) const {
-    if (dataset.every) return dataset.every;
+    if (dataset.every)
+        return dataset.every;
     auto objective = rpo(dataset);
     return objective ? std::optional(*objective / 2) : std::nullopt;
 }
 
 std::vector<std::string> Plan::targets(Dataset const& dataset) const {
-    if (!dataset.repositories.empty()) return dataset.repositories;
+    if (!dataset.repositories.empty())
+        return dataset.repositories;
     std::vector<std::string> targets;
     for (auto const& repository : repositories) {
-        if (repository.copy_of.empty()) targets.push_back(repository.name);
+        if (repository.copy_of.empty())
+            targets.push_back(repository.name);
     }
     return targets;
 }
 
-std::string_view to_text(DatasetKind kind) { return word(kind); }
-std::string_view to_text(WalMode mode) { return word(mode); }
-std::string_view to_text(PostgresMode mode) { return word(mode); }
-std::string_view to_text(Probability probability) { return word(probability); }
-std::string_view to_text(OnFailure on_failure) { return word(on_failure); }
-std::string_view to_text(Tls tls) { return word(tls); }
+std::string_view to_text(DatasetKind kind) {
+    return word(kind);
+}
+std::string_view to_text(WalMode mode) {
+    return word(mode);
+}
+std::string_view to_text(PostgresMode mode) {
+    return word(mode);
+}
+std::string_view to_text(Probability probability) {
+    return word(probability);
+}
+std::string_view to_text(OnFailure on_failure) {
+    return word(on_failure);
+}
+std::string_view to_text(Tls tls) {
+    return word(tls);
+}
 
 Approval parse_quorum(std::string_view text) {
     Approval approval;
@@ -62,7 +77,8 @@ Approval parse_quorum(std::string_view text) {
         approval.count = static_cast<std::uint32_t>(std::stoul(std::string(text.substr(0, of))));
         text.remove_prefix(of + 4);
     }
-    for (auto const& team : split(text, ',')) approval.teams.push_back(trimmed(team));
+    for (auto const& team : split(text, ','))
+        approval.teams.push_back(trimmed(team));
     return approval;
 }
 

@@ -54,7 +54,7 @@ struct Objectives {
 struct Repository {
     std::string name;
     Position at;
-    std::string url;                     // /abs/path, file:///abs/path or s3://bucket/prefix?region=…
+    std::string url;  // /abs/path, file:///abs/path or s3://bucket/prefix?region=…
     std::optional<SecretReference> key;  // the key file's bytes
     std::string copy_of;                 // the repository that this one is replicated from
     std::optional<Duration> lag;         // how far a copy may be behind
@@ -77,18 +77,18 @@ struct Dataset {
     std::string connect;                    // postgres: a libpq connection string without password
     WalMode wal = WalMode::none;            // postgres
     PostgresMode mode = PostgresMode::physical;
-    bool watch = false;                     // files, models: note changes as they happen
-    bool secrets = false;                   // its content is secret: never shown in diffs and logs
-    std::string key;                        // a key of its own, by name: "escrow"
-    bool append_only = false;               // points cannot be forgotten before their retention ends
-    std::string context;                    // kubernetes
-    std::vector<std::string> namespaces;    // kubernetes: patterns
-    std::string driver;                     // hardware
-    std::vector<std::string> hosts;         // hardware
+    bool watch = false;                   // files, models: note changes as they happen
+    bool secrets = false;                 // its content is secret: never shown in diffs and logs
+    std::string key;                      // a key of its own, by name: "escrow"
+    bool append_only = false;             // points cannot be forgotten before their retention ends
+    std::string context;                  // kubernetes
+    std::vector<std::string> namespaces;  // kubernetes: patterns
+    std::string driver;                   // hardware
+    std::vector<std::string> hosts;       // hardware
 };
 
-// What is kept of a tier: everything within a time, then the newest of each day, week… `name` is the
-// tier.
+// What is kept of a tier: everything within a time, then the newest of each day, week… `name` is
+// the tier.
 struct Retention {
     std::string name;
     Position at;
@@ -150,10 +150,10 @@ enum class OnFailure { stop, proceed, abort };  // written stop, continue, abort
 struct Step {
     std::string name;
     Position at;
-    std::string kind;               // "postgres.restore"; see step_kinds.h
-    Value arguments;                // a map; texts may hold ${placeholders}, see placeholder.h
+    std::string kind;  // "postgres.restore"; see step_kinds.h
+    Value arguments;   // a map; texts may hold ${placeholders}, see placeholder.h
     std::vector<std::string> after;
-    std::string when;               // a condition, see placeholder.h; empty: always
+    std::string when;  // a condition, see placeholder.h; empty: always
     std::optional<Duration> timeout;
     Retries retries;
     std::optional<Approval> approve;
@@ -172,12 +172,13 @@ struct Runbook {
     Named<Step> steps;
 };
 
-// Something that must hold after a drill's recovery: a query with an expectation or a freshness, the
-// probe of a service, or (with neither) that all of the dataset is what its recovery point says.
+// Something that must hold after a drill's recovery: a query with an expectation or a freshness,
+// the probe of a service, or (with neither) that all of the dataset is what its recovery point
+// says.
 struct Check {
     Position at;
-    std::string dataset;  // for a query: empty means the only postgres dataset
-    std::string database; // for a query: which database of the cluster; empty: as in `connect`
+    std::string dataset;   // for a query: empty means the only postgres dataset
+    std::string database;  // for a query: which database of the cluster; empty: as in `connect`
     std::string query;
     std::string expect;                    // "> 0", "= 12", "0..5", "text"
     std::optional<Duration> fresh_within;  // the query's time is at most this old
@@ -301,8 +302,8 @@ struct Limits {
 };
 
 // The templates that every plan has.
-inline constexpr std::string_view kBuiltInTemplates[] = {"declaration", "customer", "breach", "update",
-                                                        "resolved", "law-enforcement"};
+inline constexpr std::string_view kBuiltInTemplates[] = {
+    "declaration", "customer", "breach", "update", "resolved", "law-enforcement"};
 
 struct Plan {
     std::string file;  // as it was given to load()
@@ -331,8 +332,8 @@ struct Plan {
     std::optional<Duration> rto(Service const& service) const;
     // How often a point of the dataset is due: `every`, else half its RPO.
     std::optional<Duration> interval(Dataset const& dataset) const;
-    // The repositories that backups of the dataset go to, in the order of the plan; copies follow by
-    // replication.
+    // The repositories that backups of the dataset go to, in the order of the plan; copies follow
+    // by replication.
     std::vector<std::string> targets(Dataset const& dataset) const;
 };
 

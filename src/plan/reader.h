@@ -13,8 +13,9 @@
 #include "plan/load.h"
 #include "plan/step_kinds.h"
 
-// Fills a plan from a document by the table in describe.h. Each read() says whether the value is good;
-// what is wrong with it is among the faults then, and reading goes on, so that all faults come at once.
+// Fills a plan from a document by the table in describe.h. Each read() says whether the value is
+// good; what is wrong with it is among the faults then, and reading goes on, so that all faults
+// come at once.
 namespace holdfast::plan {
 
 class Reader {
@@ -31,10 +32,11 @@ class Reader {
     bool read(Node const& node, std::vector<std::string>& value, Field const& field);
 
     template <typename E>
-        requires std::is_enum_v<E>
+    requires std::is_enum_v<E>
     bool read(Node const& node, E& value, Field const&) {
         auto index = read_word(node, {kWords<E>.begin(), kWords<E>.end()});
-        if (index) value = static_cast<E>(*index);
+        if (index)
+            value = static_cast<E>(*index);
         return index.has_value();
     }
 
@@ -45,7 +47,8 @@ class Reader {
 
     template <typename T>
     bool read(Node const& node, std::vector<T>& value, Field const& field) {
-        if (node.kind != Node::Kind::list) return wrong_kind(node, "a list");
+        if (node.kind != Node::Kind::list)
+            return wrong_kind(node, "a list");
         bool good = true;
         for (std::size_t i = 0; i < node.items.size(); ++i) {
             Inside inside(*this, std::to_string(i), node.items[i].at, node.items[i]);
@@ -58,7 +61,8 @@ class Reader {
 
     template <typename T>
     bool read(Node const& node, Named<T>& value, Field const& field) {
-        if (node.kind != Node::Kind::map) return wrong_kind(node, "a mapping of names");
+        if (node.kind != Node::Kind::map)
+            return wrong_kind(node, "a mapping of names");
         bool good = true;
         for (auto const& member : node.members) {
             Inside inside(*this, member.name, member.at, member.value);
@@ -74,7 +78,7 @@ class Reader {
 
     // Everything else is a type of describe.h.
     template <typename T>
-        requires std::is_class_v<T>
+    requires std::is_class_v<T>
     bool read(Node const& node, T& value, Field const&);
 
     bool read_arguments(Node const& node, StepKind const& kind, Value& arguments);
@@ -121,7 +125,8 @@ class MapReader {
     template <typename T>
     void field(std::string_view key, T& member, Field const& field) {
         keys_.emplace_back(key);
-        if (done_ || node_.kind != Node::Kind::map) return;
+        if (done_ || node_.kind != Node::Kind::map)
+            return;
         auto const* found = node_.find(key);
         if (found) {
             Reader::Inside inside(reader_, key, found->at, found->value);
@@ -140,9 +145,11 @@ class MapReader {
     template <typename T>
     void alone(T value, Field const& field, auto const& set) {
         constexpr bool kList = std::is_same_v<T, std::vector<std::string>>;
-        if (node_.kind != (kList ? Node::Kind::list : Node::Kind::scalar)) return;
+        if (node_.kind != (kList ? Node::Kind::list : Node::Kind::scalar))
+            return;
         good_ = reader_.read(node_, value, field);
-        if (good_) set(std::move(value));
+        if (good_)
+            set(std::move(value));
         done_ = true;
     }
 
@@ -161,7 +168,7 @@ class MapReader {
 };
 
 template <typename T>
-    requires std::is_class_v<T>
+requires std::is_class_v<T>
 bool Reader::read(Node const& node, T& value, Field const&) {
     MapReader visitor(*this, node);
     describe(visitor, value);

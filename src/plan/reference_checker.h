@@ -16,7 +16,8 @@ namespace holdfast::plan {
 template <typename T>
 std::vector<std::string> names_of(Named<T> const& section) {
     std::vector<std::string> names;
-    for (auto const& item : section) names.push_back(item.name);
+    for (auto const& item : section)
+        names.push_back(item.name);
     return names;
 }
 
@@ -46,10 +47,12 @@ class ReferenceChecker {
     // The name must be among these; an empty one is no reference.
     void name(std::string const& path, std::string const& name, std::string_view what,
               std::vector<std::string> const& known) {
-        if (name.empty() || std::find(known.begin(), known.end(), name) != known.end()) return;
+        if (name.empty() || std::find(known.begin(), known.end(), name) != known.end())
+            return;
         auto otherwise = known.empty() ? fmt::format("the plan has no {}", what)
                                        : fmt::format("known: {}", join(known, ", "));
-        fault(path, fmt::format("there is no {} '{}'", what, name), did_you_mean(name, known, otherwise));
+        fault(path, fmt::format("there is no {} '{}'", what, name),
+              did_you_mean(name, known, otherwise));
     }
     void names(std::string const& path, std::vector<std::string> const& list, std::string_view what,
                std::vector<std::string> const& known) {
@@ -59,8 +62,10 @@ class ReferenceChecker {
     }
     void no_circle(std::string const& path, Edges const& edges, std::string_view how) {
         auto circle = find_circle(edges);
-        if (circle.empty()) return;
-        fault(path + "/" + circle.front(), fmt::format("{} in a circle: {}", how, join(circle, " -> ")));
+        if (circle.empty())
+            return;
+        fault(path + "/" + circle.front(),
+              fmt::format("{} in a circle: {}", how, join(circle, " -> ")));
     }
 
   private:

@@ -9,7 +9,8 @@
 #include "plan/step_kinds.h"
 
 // docs/plan-file.md holds a table for each mapping of the plan, between "<!-- keys: PATH -->" and
-// "<!-- end -->". They come from describe.h: when a key changes, run this test with HOLDFAST_UPDATE_DOCS=1.
+// "<!-- end -->". They come from describe.h: when a key changes, run this test with
+// HOLDFAST_UPDATE_DOCS=1.
 namespace holdfast::plan {
 namespace {
 
@@ -17,42 +18,70 @@ constexpr char const* kPath = HOLDFAST_SOURCE "/docs/plan-file.md";
 
 std::string_view word(Form form) {
     switch (form) {
-        case Form::text: return "text";
-        case Form::free_text: return "text, may be empty";
-        case Form::scalar: return "text or number";
-        case Form::name: return "name";
-        case Form::path: return "absolute path";
-        case Form::pattern: return "pattern";
-        case Form::duration: return "duration";
-        case Form::percent: return "percentage";
-        case Form::byte_count: return "size";
-        case Form::secret: return "secret reference";
+        case Form::text:
+            return "text";
+        case Form::free_text:
+            return "text, may be empty";
+        case Form::scalar:
+            return "text or number";
+        case Form::name:
+            return "name";
+        case Form::path:
+            return "absolute path";
+        case Form::pattern:
+            return "pattern";
+        case Form::duration:
+            return "duration";
+        case Form::percent:
+            return "percentage";
+        case Form::byte_count:
+            return "size";
+        case Form::secret:
+            return "secret reference";
         case Form::http_url:
         case Form::mail_server:
-        case Form::repository_url: return "URL";
-        case Form::mail: return "mail address";
-        case Form::date: return "date or time";
-        case Form::channel: return "channel";
-        case Form::quorum: return "`\"1 of [team]\"`";
+        case Form::repository_url:
+            return "URL";
+        case Form::mail:
+            return "mail address";
+        case Form::date:
+            return "date or time";
+        case Form::channel:
+            return "channel";
+        case Form::quorum:
+            return "`\"1 of [team]\"`";
     }
     return "";
 }
 
 std::string_view word(ArgumentType type) {
     switch (type) {
-        case ArgumentType::text: return "text";
-        case ArgumentType::scalar: return "text or number";
-        case ArgumentType::boolean: return "true or false";
-        case ArgumentType::integer: return "number";
-        case ArgumentType::duration: return "duration";
-        case ArgumentType::secret: return "secret reference";
-        case ArgumentType::texts: return "text or list";
-        case ArgumentType::map: return "mapping";
-        case ArgumentType::dataset: return "dataset";
-        case ArgumentType::service: return "service";
-        case ArgumentType::step: return "step";
-        case ArgumentType::people: return "people and teams";
-        case ArgumentType::path: return "absolute path";
+        case ArgumentType::text:
+            return "text";
+        case ArgumentType::scalar:
+            return "text or number";
+        case ArgumentType::boolean:
+            return "true or false";
+        case ArgumentType::integer:
+            return "number";
+        case ArgumentType::duration:
+            return "duration";
+        case ArgumentType::secret:
+            return "secret reference";
+        case ArgumentType::texts:
+            return "text or list";
+        case ArgumentType::map:
+            return "mapping";
+        case ArgumentType::dataset:
+            return "dataset";
+        case ArgumentType::service:
+            return "service";
+        case ArgumentType::step:
+            return "step";
+        case ArgumentType::people:
+            return "people and teams";
+        case ArgumentType::path:
+            return "absolute path";
     }
     return "";
 }
@@ -79,13 +108,16 @@ class DocsVisitor {
         alone_ += (alone_.empty() ? "" : " or ") + type(value, field, path_);
     }
     void step(Step const&) {
-        rows_ += "| *kind* | mapping, **required** | What the step does: exactly one of the kinds below, with its "
-                 "arguments. |\n";
+        rows_ +=
+            "| *kind* | mapping, **required** | What the step does: exactly one of the kinds "
+            "below, with its "
+            "arguments. |\n";
     }
 
     // What to call a value of this type; its table is made when it is a mapping.
     std::string finish() {
-        if (!whole_.empty()) return whole_;
+        if (!whole_.empty())
+            return whole_;
         tables_[path_] = "| key | value | meaning |\n|---|---|---|\n" + rows_;
         return alone_.empty() ? "mapping" : fmt::format("mapping or {}", alone_);
     }
@@ -99,15 +131,17 @@ class DocsVisitor {
     std::string type(Duration, Field const&, std::string const&) { return "duration"; }
     std::string type(Percent, Field const&, std::string const&) { return "percentage"; }
     std::string type(ByteCount, Field const&, std::string const&) { return "size"; }
-    std::string type(SecretReference const&, Field const&, std::string const&) { return "secret reference"; }
+    std::string type(SecretReference const&, Field const&, std::string const&) {
+        return "secret reference";
+    }
     std::string type(std::vector<std::string> const&, Field const& field, std::string const&) {
         return fmt::format("{} or list", word(field.form));
     }
     template <typename E>
-        requires std::is_enum_v<E>
-    std::string type(E, Field const&, std::string const&) {
+    requires std::is_enum_v<E> std::string type(E, Field const&, std::string const&) {
         std::string text;
-        for (auto value : kWords<E>) text += fmt::format("{}`{}`", text.empty() ? "" : ", ", value);
+        for (auto value : kWords<E>)
+            text += fmt::format("{}`{}`", text.empty() ? "" : ", ", value);
         return text;
     }
     template <typename T>
@@ -123,8 +157,7 @@ class DocsVisitor {
         return fmt::format("names: {}", type(T{}, field, path + ".NAME"));
     }
     template <typename T>
-        requires std::is_class_v<T>
-    std::string type(T const&, Field const&, std::string const& path) {
+    requires std::is_class_v<T> std::string type(T const&, Field const&, std::string const& path) {
         DocsVisitor visitor(tables_, path);
         T subject;
         describe(visitor, subject);
@@ -133,10 +166,14 @@ class DocsVisitor {
 
     template <typename T>
     std::string fallback(T const& value) {
-        if constexpr (std::is_same_v<T, bool>) return value ? " (true)" : " (false)";
-        if constexpr (std::is_same_v<T, std::uint32_t>) return fmt::format(" ({})", value);
-        if constexpr (std::is_same_v<T, Duration>) return fmt::format(" ({} s)", value / std::chrono::seconds(1));
-        if constexpr (std::is_enum_v<T>) return fmt::format(" (`{}`)", kWords<T>[static_cast<std::size_t>(value)]);
+        if constexpr (std::is_same_v<T, bool>)
+            return value ? " (true)" : " (false)";
+        if constexpr (std::is_same_v<T, std::uint32_t>)
+            return fmt::format(" ({})", value);
+        if constexpr (std::is_same_v<T, Duration>)
+            return fmt::format(" ({} s)", value / std::chrono::seconds(1));
+        if constexpr (std::is_enum_v<T>)
+            return fmt::format(" (`{}`)", kWords<T>[static_cast<std::size_t>(value)]);
         return "";
     }
 
@@ -147,9 +184,11 @@ class DocsVisitor {
 std::string step_table(bool available) {
     std::string text;
     for (auto const& kind : step_kinds()) {
-        if (kind.available != available) continue;
-        text += fmt::format("**`{}`**: {}{}\n\n| argument | value | meaning |\n|---|---|---|\n", kind.name,
-                            kind.description, kind.idempotent ? "" : " *Not idempotent.*");
+        if (kind.available != available)
+            continue;
+        text +=
+            fmt::format("**`{}`**: {}{}\n\n| argument | value | meaning |\n|---|---|---|\n",
+                        kind.name, kind.description, kind.idempotent ? "" : " *Not idempotent.*");
         for (auto const& argument : kind.arguments) {
             text += fmt::format("| `{}` | {}{} | {} |\n", argument.name, word(argument.type),
                                 argument.required ? ", **required**" : "", argument.description);
@@ -177,7 +216,8 @@ TEST(Docs, NameEveryKey) {
         auto begin = expected.find(mark);
         auto end = expected.find("<!-- end -->", begin);
         EXPECT_NE(end, std::string::npos) << "the documentation has no " << mark;
-        if (end == std::string::npos) continue;
+        if (end == std::string::npos)
+            continue;
         begin += mark.size();
         expected.replace(begin, end - begin, "\n" + table + "\n");
     }

@@ -15,7 +15,8 @@ enum class State { open, done };
 bool walk(Edges const& edges, std::string const& name, std::map<std::string, State>& states,
           std::vector<std::string>& trail) {
     auto seen = states.find(name);
-    if (seen != states.end() && seen->second == State::done) return false;
+    if (seen != states.end() && seen->second == State::done)
+        return false;
     trail.push_back(name);
     if (seen != states.end()) {
         trail.erase(trail.begin(), std::find(trail.begin(), trail.end(), name));
@@ -24,7 +25,8 @@ bool walk(Edges const& edges, std::string const& name, std::map<std::string, Sta
     states[name] = State::open;
     if (auto found = edges.find(name); found != edges.end()) {
         for (auto const& next : found->second) {
-            if (walk(edges, next, states, trail)) return true;
+            if (walk(edges, next, states, trail))
+                return true;
         }
     }
     states[name] = State::done;
@@ -39,9 +41,11 @@ std::vector<std::string> together(std::vector<std::string> a, std::vector<std::s
 
 bool has_credentials(std::string_view url) {
     auto query = url.find('?');
-    if (!url.starts_with("s3://") || query == std::string_view::npos) return false;
+    if (!url.starts_with("s3://") || query == std::string_view::npos)
+        return false;
     for (auto word : {"secret", "password", "token", "access_key", "access-key", "accesskey"}) {
-        if (url.find(word, query) != std::string_view::npos) return true;
+        if (url.find(word, query) != std::string_view::npos)
+            return true;
     }
     return false;
 }
@@ -54,7 +58,8 @@ void check_repositories(ReferenceChecker& check) {
         auto path = "repositories/" + repository.name;
         check.name(path + "/copy_of", repository.copy_of, "repository", known);
         copies[repository.name] = {};
-        if (!repository.copy_of.empty()) copies[repository.name] = {repository.copy_of};
+        if (!repository.copy_of.empty())
+            copies[repository.name] = {repository.copy_of};
         if (repository.lag && repository.copy_of.empty()) {
             check.fault(path + "/lag", "only a copy can lag behind", "say of what: copy_of");
         }
@@ -93,11 +98,13 @@ void check_kind(ReferenceChecker& check, Dataset const& dataset) {
     };
     for (auto const& use : uses) {
         if (use.given && !use.meaningful) {
-            check.fault(fmt::format("{}/{}", path, use.key),
-                        fmt::format("means nothing for a dataset of kind {}", to_text(dataset.kind)));
+            check.fault(
+                fmt::format("{}/{}", path, use.key),
+                fmt::format("means nothing for a dataset of kind {}", to_text(dataset.kind)));
         }
         if (use.needed && !use.given) {
-            check.fault(path, fmt::format("a dataset of kind {} needs '{}'", to_text(dataset.kind), use.key));
+            check.fault(path, fmt::format("a dataset of kind {} needs '{}'", to_text(dataset.kind),
+                                          use.key));
         }
     }
 }
@@ -108,7 +115,8 @@ void check_patterns(ReferenceChecker& check, std::string const& path,
         auto const& pattern = patterns[i];
         auto open = pattern.find('[');
         if (open != std::string::npos && pattern.find(']', open + 2) == std::string::npos) {
-            check.fault(fmt::format("{}/{}", path, i), fmt::format("'{}' has a '[' without a ']'", pattern),
+            check.fault(fmt::format("{}/{}", path, i),
+                        fmt::format("'{}' has a '[' without a ']'", pattern),
                         "a literal one is written \\[");
         }
     }
@@ -128,7 +136,8 @@ void check_datasets(ReferenceChecker& check) {
             check.fault(path + "/wal", "the log only continues a physical backup",
                         "take `mode: logical` out, or `wal: stream`");
         }
-        if (dataset.connect.empty()) continue;
+        if (dataset.connect.empty())
+            continue;
         if (auto identity = postgres_identity(dataset.connect); !identity) {
             check.fault(path + "/connect", identity.error().message, identity.error().hint);
         }
@@ -159,7 +168,8 @@ void check_services(ReferenceChecker& check) {
 }
 
 void check_review(ReferenceChecker& check) {
-    if (!check.plan.review) return;
+    if (!check.plan.review)
+        return;
     auto const& review = *check.plan.review;
     check.name("review/owner", review.owner, "person", names_of(check.plan.people));
     if (!review.last.empty() && !review_time(review)) {
@@ -173,7 +183,8 @@ void check_people(ReferenceChecker& check) {
     for (auto const& person : check.plan.people) {
         auto path = "people/" + person.name;
         check.name(path + "/delegate", person.delegate, "person", people);
-        if (person.delegate == person.name) check.fault(path + "/delegate", "nobody stands in for oneself");
+        if (person.delegate == person.name)
+            check.fault(path + "/delegate", "nobody stands in for oneself");
     }
     for (auto const& team : check.plan.teams) {
         auto path = "teams/" + team.name;
@@ -201,7 +212,8 @@ std::vector<std::string> find_circle(Edges const& edges) {
     std::map<std::string, State> states;
     for (auto const& [name, next] : edges) {
         std::vector<std::string> trail;
-        if (walk(edges, name, states, trail)) return trail;
+        if (walk(edges, name, states, trail))
+            return trail;
     }
     return {};
 }
@@ -213,9 +225,11 @@ std::set<std::string> reachable(Edges const& edges, std::string const& from) {
         auto name = std::move(rest.back());
         rest.pop_back();
         auto next = edges.find(name);
-        if (next == edges.end()) continue;
+        if (next == edges.end())
+            continue;
         for (auto const& other : next->second) {
-            if (found.insert(other).second) rest.push_back(other);
+            if (found.insert(other).second)
+                rest.push_back(other);
         }
     }
     return found;

@@ -5,8 +5,8 @@
 
 namespace holdfast::plan {
 
-// Checks what the form of each value cannot show: that names meet what they name, that nothing goes in
-// circles, that the keys of an entry fit together.
+// Checks what the form of each value cannot show: that names meet what they name, that nothing goes
+// in circles, that the keys of an entry fit together.
 void check_references(Plan const& plan, Positions const& positions, FaultSink& faults);
 
 // When the plan was last reviewed; nothing when it does not say, or says it wrong.

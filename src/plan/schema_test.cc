@@ -24,7 +24,8 @@ bool schema_accepts(Value const& document) {
     static auto const json = Json::parse(schema());
     static auto const compiled = [] {
         auto parsed = std::make_unique<valijson::Schema>();
-        valijson::SchemaParser(valijson::SchemaParser::kDraft7).populateSchema(Adapter(json), *parsed);
+        valijson::SchemaParser(valijson::SchemaParser::kDraft7)
+            .populateSchema(Adapter(json), *parsed);
         return parsed;
     }();
     auto target = Json::parse(to_json(document));
@@ -39,7 +40,8 @@ bool parser_accepts(Node const& document, std::string* why = nullptr) {
     Plan plan;
     read_plan(document, plan, faults, positions);
     bool accepts = !faults.has_errors();
-    if (why) *why = render(std::move(faults).take());
+    if (why)
+        *why = render(std::move(faults).take());
     return accepts;
 }
 
@@ -51,7 +53,8 @@ Node document_of(std::string_view text) {
 }
 
 std::string example() {
-    auto bytes = read_file(HOLDFAST_SOURCE "/examples/spikeformer/holdfast.yaml", kDocumentBytesMax);
+    auto bytes =
+        read_file(HOLDFAST_SOURCE "/examples/spikeformer/holdfast.yaml", kDocumentBytesMax);
     return bytes ? std::string(as_text(*bytes)) : "";
 }
 
@@ -79,7 +82,8 @@ TEST(Schema, AgreesWithTheParser) {
         {true, "objectives: { data: { critical: 1h, x: 3 months, y: quarter } }"},
         {false, "objectives: { data: { critical: 1 hout } }"},
         {false, "objectives: { data: { critical: [1h] } }"},
-        {true, "repositories: { a: { url: 's3://b?region=x', key: 'command:pass show x', lock: 30d } }"},
+        {true,
+         "repositories: { a: { url: 's3://b?region=x', key: 'command:pass show x', lock: 30d } }"},
         {false, "repositories: { a: { url: '' } }"},
         {false, "repositories: { a: { url: /a, key: secret } }"},
         {false, "repositories: { a: { url: /a, key: file:relative } }"},
@@ -91,8 +95,9 @@ TEST(Schema, AgreesWithTheParser) {
         {true, "scenarios: { a: { probability: low } }"},
         {false, "scenarios: { a: { probability: likely } }"},
         {true, "runbooks: { r: { steps: { s: { manual: go } } } }"},
-        {true, "runbooks: { r: { steps: { s: { manual: { text: go }, retries: 3, approve: 2 of [a, b] } } } }"
-               },
+        {true,
+         "runbooks: { r: { steps: { s: { manual: { text: go }, retries: 3, approve: 2 of [a, b] } "
+         "} } }"},
         {false, "runbooks: { r: {} }"},
         {false, "runbooks: { r: { steps: { s: {} } } }"},
         {false, "runbooks: { r: { steps: { s: { manual: go, verify: a } } } }"},
@@ -100,19 +105,28 @@ TEST(Schema, AgreesWithTheParser) {
         {false, "runbooks: { r: { steps: { s: { manual: { text: go, more: x } } } } }"},
         {false, "runbooks: { r: { steps: { s: { notify: ann } } } }"},
         {true, "runbooks: { r: { steps: { s: { command: [sleep, 5, true] } } } }"},
-        {true, "runbooks: { r: { steps: { s: { command: { argv: ls, environment: { A.B: 1 } } } } } }"},
+        {true,
+         "runbooks: { r: { steps: { s: { command: { argv: ls, environment: { A.B: 1 } } } } } }"},
         {false, "runbooks: { r: { steps: { s: { command: { argv: [[ls]] } } } } }"},
         {false, "runbooks: { r: { steps: { s: { command: { argv: ls, directory: here } } } } }"},
-        {true, "runbooks: { r: { steps: { s: { command: { argv: ls, directory: '${here}' } } } } }"},
-        {true, "runbooks: { r: { steps: { s: { postgres.restore: { dataset: a, timeline: '${t}' } } } } }"},
-        {false, "runbooks: { r: { steps: { s: { postgres.restore: { dataset: a, timeline: x } } } } }"},
+        {true,
+         "runbooks: { r: { steps: { s: { command: { argv: ls, directory: '${here}' } } } } }"},
+        {true,
+         "runbooks: { r: { steps: { s: { postgres.restore: { dataset: a, timeline: '${t}' } } } } "
+         "}"},
+        {false,
+         "runbooks: { r: { steps: { s: { postgres.restore: { dataset: a, timeline: x } } } } }"},
         {true, "runbooks: { r: { steps: { s: { manual: x, approve: [a, b] } } } }"},
         {true, "runbooks: { r: { steps: { s: { manual: x, approve: { teams: a } } } } }"},
-        {false, "runbooks: { r: { steps: { s: { manual: x, approve: { count: 0, teams: a } } } } }"},
+        {false,
+         "runbooks: { r: { steps: { s: { manual: x, approve: { count: 0, teams: a } } } } }"},
         {false, "runbooks: { r: { steps: { s: { manual: x, approve: all of them } } } }"},
         {false, "runbooks: { r: { steps: { s: { manual: x, retries: { backoff: 1s } } } } }"},
-        {true, "runbooks: { r: { parameters: { p: { default: '' } }, steps: { s: { manual: x } } } }"},
-        {true, "drills: { d: { run: r, parameters: { a: 5, b: '' }, checks: [{ query: q, expect: 5 }] } }"},
+        {true,
+         "runbooks: { r: { parameters: { p: { default: '' } }, steps: { s: { manual: x } } } }"},
+        {true,
+         "drills: { d: { run: r, parameters: { a: 5, b: '' }, checks: [{ query: q, expect: 5 }] } "
+         "}"},
         {false, "drills: { d: { run: r, checks: { query: q } } }"},
         {false, "drills: { d: { run: r, baseline: { errors: 1 } } }"},
         {true, "drills: { d: { run: [r], baseline: { latency: +20%, errors: 0.5% } } }"},
@@ -123,7 +137,8 @@ TEST(Schema, AgreesWithTheParser) {
         {false, "people: { a: { phone: +15550100 } }"},
         {true, "people: { a: { phone: '+15550100' } }"},
         {false, "people: { a: { mail: nobody } }"},
-        {true, "communications: { c: { within: 1h, to: a, template: t, by: [mail, 'webhook:ops'] } }"},
+        {true,
+         "communications: { c: { within: 1h, to: a, template: t, by: [mail, 'webhook:ops'] } }"},
         {false, "communications: { c: { within: 1h, to: a, template: t, by: [pigeon] } }"},
         {true, "limits: { memory: 1.5 GB }"},
         {false, "limits: { memory: 1.5 }"},
@@ -146,25 +161,45 @@ TEST(Schema, AgreesWithTheParser) {
 
 // Changes one place of the document at random.
 void mutate(Node& node, std::mt19937& random) {
-    auto pick = [&](std::size_t count) { return std::uniform_int_distribution<std::size_t>(0, count - 1)(random); };
+    auto pick = [&](std::size_t count) {
+        return std::uniform_int_distribution<std::size_t>(0, count - 1)(random);
+    };
     auto stop = pick(4) == 0;
-    if (!stop && !node.items.empty()) return mutate(node.items[pick(node.items.size())], random);
-    if (!stop && !node.members.empty()) return mutate(node.members[pick(node.members.size())].value, random);
-    static constexpr std::string_view kTexts[] = {"5", "true", "a", "1h", "/a", "", "x y", "${p}", "-1", "1%", "2.5",
-                                                  "mail", "a@b", "file:/x", "https://x/y", "3 of a"};
+    if (!stop && !node.items.empty())
+        return mutate(node.items[pick(node.items.size())], random);
+    if (!stop && !node.members.empty())
+        return mutate(node.members[pick(node.members.size())].value, random);
+    static constexpr std::string_view kTexts[] = {
+        "5",  "true", "a",   "1h",   "/a",  "",        "x y",         "${p}",
+        "-1", "1%",   "2.5", "mail", "a@b", "file:/x", "https://x/y", "3 of a"};
     switch (pick(6)) {
-        case 0: node = Node{.kind = Node::Kind::scalar, .text = std::string(kTexts[pick(std::size(kTexts))]), .plain = true}; break;
-        case 1: node = Node{.kind = Node::Kind::scalar, .text = std::string(kTexts[pick(std::size(kTexts))])}; break;
-        case 2: node = Node{.kind = Node::Kind::list, .items = {node}}; break;
-        case 3: node = Node{.kind = Node::Kind::map}; break;
+        case 0:
+            node = Node{.kind = Node::Kind::scalar,
+                        .text = std::string(kTexts[pick(std::size(kTexts))]),
+                        .plain = true};
+            break;
+        case 1:
+            node = Node{.kind = Node::Kind::scalar,
+                        .text = std::string(kTexts[pick(std::size(kTexts))])};
+            break;
+        case 2:
+            node = Node{.kind = Node::Kind::list, .items = {node}};
+            break;
+        case 3:
+            node = Node{.kind = Node::Kind::map};
+            break;
         case 4:
-            if (!node.members.empty()) node.members.erase(node.members.begin() + static_cast<long>(pick(node.members.size())));
+            if (!node.members.empty())
+                node.members.erase(node.members.begin() +
+                                   static_cast<long>(pick(node.members.size())));
             break;
         case 5:
-            if (!node.members.empty()) node.members[pick(node.members.size())].name += pick(2) ? "x" : ".";
+            if (!node.members.empty())
+                node.members[pick(node.members.size())].name += pick(2) ? "x" : ".";
             break;
     }
-    if (node.kind == Node::Kind::scalar && node.plain && node.text.empty()) node = Node{};
+    if (node.kind == Node::Kind::scalar && node.plain && node.text.empty())
+        node = Node{};
 }
 
 TEST(Schema, AgreesWithTheParserOnMutationsOfTheExample) {
@@ -178,8 +213,8 @@ TEST(Schema, AgreesWithTheParserOnMutationsOfTheExample) {
         mutate(changed, random);
         std::string why;
         bool accepted = parser_accepts(changed, &why);
-        ASSERT_EQ(schema_accepts(to_value(changed)), accepted)
-            << "round " << round << "\n" << why << to_json(to_value(changed));
+        ASSERT_EQ(schema_accepts(to_value(changed)), accepted) << "round " << round << "\n"
+                                                               << why << to_json(to_value(changed));
         ++(accepted ? good : bad);
     }
     EXPECT_GT(good, 20);
@@ -195,7 +230,8 @@ TEST(Docs, ExamplesAreOfTheRightForm) {
     for (auto at = docs.find(kBegin); at != std::string_view::npos; at = docs.find(kBegin, at)) {
         at += kBegin.size();
         auto block = std::string(docs.substr(at, docs.find(kEnd, at) - at));
-        if (block.find("holdfast: 1") == std::string::npos) block = "holdfast: 1\nname: x\n" + block;
+        if (block.find("holdfast: 1") == std::string::npos)
+            block = "holdfast: 1\nname: x\n" + block;
         auto document = document_of(block);
         std::string why;
         EXPECT_TRUE(parser_accepts(document, &why)) << block << why;

@@ -26,7 +26,8 @@ constexpr Scheme kSchemes[] = {
 
 Result<ResolvedSecret> from_environment(std::string const& name) {
     auto const* value = std::getenv(name.c_str());
-    if (value == nullptr) return fail(ErrorKind::not_found, "the variable is not set");
+    if (value == nullptr)
+        return fail(ErrorKind::not_found, "the variable is not set");
     return ResolvedSecret{.bytes = to_bytes(value), .warning = {}};
 }
 
@@ -44,7 +45,8 @@ Result<ResolvedSecret> from_file(std::string const& path) {
 Result<ResolvedSecret> from_command(std::string const& line, std::stop_token stop) {
     Command command;
     for (auto& word : split(line, ' ')) {
-        if (!word.empty()) command.argv.push_back(std::move(word));
+        if (!word.empty())
+            command.argv.push_back(std::move(word));
     }
     command.timeout = std::chrono::seconds(60);
     command.output_bytes_max = kSecretBytesMax + 1;
@@ -54,9 +56,12 @@ Result<ResolvedSecret> from_command(std::string const& line, std::stop_token sto
 
 Result<ResolvedSecret> fetch(SecretReference const& reference, std::stop_token stop) {
     switch (reference.from) {
-        case SecretReference::From::env: return from_environment(reference.target);
-        case SecretReference::From::file: return from_file(reference.target);
-        case SecretReference::From::command: return from_command(reference.target, stop);
+        case SecretReference::From::env:
+            return from_environment(reference.target);
+        case SecretReference::From::file:
+            return from_file(reference.target);
+        case SecretReference::From::command:
+            return from_command(reference.target, stop);
     }
     return fail(ErrorKind::internal, "unknown kind of reference");
 }
@@ -64,14 +69,17 @@ Result<ResolvedSecret> fetch(SecretReference const& reference, std::stop_token s
 }  // namespace
 
 std::string to_text(SecretReference const& reference) {
-    return std::string(kSchemes[static_cast<std::size_t>(reference.from)].prefix) + reference.target;
+    return std::string(kSchemes[static_cast<std::size_t>(reference.from)].prefix) +
+           reference.target;
 }
 
 Result<SecretReference> parse_secret_reference(std::string_view text) {
     for (auto const& scheme : kSchemes) {
-        if (!text.starts_with(scheme.prefix) || text.size() == scheme.prefix.size()) continue;
+        if (!text.starts_with(scheme.prefix) || text.size() == scheme.prefix.size())
+            continue;
         auto target = text.substr(scheme.prefix.size());
-        if (scheme.from == SecretReference::From::file && !target.starts_with('/')) break;
+        if (scheme.from == SecretReference::From::file && !target.starts_with('/'))
+            break;
         return SecretReference{scheme.from, std::string(target)};
     }
     return fail(ErrorKind::usage, "not a reference to a secret",
@@ -82,9 +90,12 @@ Result<ResolvedSecret> resolve(SecretReference const& reference, std::stop_token
     auto name = fmt::format("secret {}", to_text(reference));
     auto secret = TRY(fetch(reference, stop).within(name));
     auto& bytes = secret.bytes;
-    if (!bytes.empty() && bytes.back() == '\n') bytes.pop_back();
-    if (bytes.empty()) return fail(ErrorKind::usage, name + ": it is empty");
-    if (bytes.size() > kSecretBytesMax) return fail(ErrorKind::usage, name + ": it is larger than 1 MiB");
+    if (!bytes.empty() && bytes.back() == '\n')
+        bytes.pop_back();
+    if (bytes.empty())
+        return fail(ErrorKind::usage, name + ": it is empty");
+    if (bytes.size() > kSecretBytesMax)
+        return fail(ErrorKind::usage, name + ": it is larger than 1 MiB");
     return secret;
 }
 

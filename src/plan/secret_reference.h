@@ -30,8 +30,8 @@ struct ResolvedSecret {
 };
 
 // Fetches the secret; a command runs without a shell, its words are separated by spaces. Fails with
-// not_found when the variable, file or program does not exist, with usage when the secret is empty or
-// larger than 1 MiB. Errors name the reference, never its content.
+// not_found when the variable, file or program does not exist, with usage when the secret is empty
+// or larger than 1 MiB. Errors name the reference, never its content.
 Result<ResolvedSecret> resolve(SecretReference const& reference, std::stop_token stop = {});
 
 }  // namespace holdfast::plan

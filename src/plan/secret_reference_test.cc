@@ -55,7 +55,8 @@ TEST_F(SecretReferenceTest, FetchesFromAFile) {
     EXPECT_EQ(text_of(file(std::string("\0binary", 7))), std::string("\0binary", 7));
     EXPECT_THAT(text_of(file("\n")), HasSubstr("it is empty"));
     EXPECT_EQ(resolve(file(std::string((1 << 20) + 2, 'x'))).error().kind, ErrorKind::usage);
-    EXPECT_EQ(resolve({SecretReference::From::file, directory_ + "/none"}).error().kind, ErrorKind::not_found);
+    EXPECT_EQ(resolve({SecretReference::From::file, directory_ + "/none"}).error().kind,
+              ErrorKind::not_found);
 }
 
 TEST_F(SecretReferenceTest, WarnsOfAFileThatOthersCanRead) {
@@ -75,8 +76,10 @@ TEST_F(SecretReferenceTest, FetchesFromTheEnvironment) {
 TEST_F(SecretReferenceTest, FetchesFromACommandWithoutAShell) {
     EXPECT_EQ(text_of({SecretReference::From::command, "echo from  a command"}), "from a command");
     EXPECT_EQ(text_of({SecretReference::From::command, "echo $HOME;id"}), "$HOME;id");
-    EXPECT_THAT(text_of({SecretReference::From::command, "false"}), HasSubstr("failed: secret command:false: "));
-    EXPECT_EQ(resolve({SecretReference::From::command, "/nonexistent/program"}).error().kind, ErrorKind::not_found);
+    EXPECT_THAT(text_of({SecretReference::From::command, "false"}),
+                HasSubstr("failed: secret command:false: "));
+    EXPECT_EQ(resolve({SecretReference::From::command, "/nonexistent/program"}).error().kind,
+              ErrorKind::not_found);
 }
 
 }  // namespace

@@ -10,18 +10,18 @@ namespace holdfast::plan {
 // What an argument of a step must be. Everywhere a text with a ${placeholder} may stand instead.
 enum class ArgumentType {
     text,
-    scalar,    // text, number or boolean
+    scalar,  // text, number or boolean
     boolean,
     integer,
     duration,
-    secret,    // a SecretReference
-    texts,     // one text or a list of them
-    map,       // names to scalars
-    dataset,   // the name of one
+    secret,   // a SecretReference
+    texts,    // one text or a list of them
+    map,      // names to scalars
+    dataset,  // the name of one
     service,
-    step,      // an earlier step of the runbook
-    people,    // one or more people and teams
-    path,      // absolute
+    step,    // an earlier step of the runbook
+    people,  // one or more people and teams
+    path,    // absolute
 };
 
 struct Argument {
@@ -34,8 +34,8 @@ struct Argument {
 struct StepKind {
     std::string_view name;
     std::string_view description;
-    bool available = false;  // false: known and kept, but this version cannot run it
-    bool idempotent = false; // may be run again after a crash without asking
+    bool available = false;   // false: known and kept, but this version cannot run it
+    bool idempotent = false;  // may be run again after a crash without asking
     std::vector<Argument> arguments;
 
     Argument const* find(std::string_view argument) const;

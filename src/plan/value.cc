@@ -17,18 +17,21 @@ Value::Map const& Value::members() const {
 }
 
 Value::List& Value::items() {
-    if (!is_list()) content_ = List();
+    if (!is_list())
+        content_ = List();
     return std::get<List>(content_);
 }
 
 Value::Map& Value::members() {
-    if (!is_map()) content_ = Map();
+    if (!is_map())
+        content_ = Map();
     return std::get<Map>(content_);
 }
 
 Value const* Value::find(std::string_view key) const {
     for (auto const& member : members()) {
-        if (member.name == key) return &member.value;
+        if (member.name == key)
+            return &member.value;
     }
     return nullptr;
 }
@@ -44,10 +47,14 @@ void Value::set(std::string key, Value value) {
 }
 
 std::string Value::scalar() const {
-    if (auto const* value = boolean()) return *value ? "true" : "false";
-    if (auto const* value = integer()) return fmt::format("{}", *value);
-    if (auto const* value = number()) return fmt::format("{}", *value);
-    if (auto const* value = text()) return *value;
+    if (auto const* value = boolean())
+        return *value ? "true" : "false";
+    if (auto const* value = integer())
+        return fmt::format("{}", *value);
+    if (auto const* value = number())
+        return fmt::format("{}", *value);
+    if (auto const* value = text())
+        return *value;
     return {};
 }
 
@@ -57,9 +64,11 @@ std::string Value::member_text(std::string_view key, std::string_view otherwise)
 }
 
 std::vector<std::string> Value::texts() const {
-    if (is_scalar()) return {scalar()};
+    if (is_scalar())
+        return {scalar()};
     std::vector<std::string> texts;
-    for (auto const& item : items()) texts.push_back(item.scalar());
+    for (auto const& item : items())
+        texts.push_back(item.scalar());
     return texts;
 }
 

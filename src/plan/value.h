@@ -48,8 +48,8 @@ class Value {
     // Sets or adds a member; a null value becomes a map first.
     void set(std::string key, Value value);
 
-    // A scalar as a person would write it: "0", "1.5", "true", the text itself. Empty for null, lists
-    // and maps.
+    // A scalar as a person would write it: "0", "1.5", "true", the text itself. Empty for null,
+    // lists and maps.
     std::string scalar() const;
     // The scalar text of a member; `otherwise` when there is none.
     std::string member_text(std::string_view key, std::string_view otherwise = "") const;
@@ -68,8 +68,8 @@ struct Value::Member {
     friend bool operator==(Member const&, Member const&) = default;
 };
 
-// Compact JSON text, and back. Text that is not UTF-8 is replaced by U+FFFD. Reading refuses text that
-// is not JSON, deeper than 64 levels, or a duplicate member.
+// Compact JSON text, and back. Text that is not UTF-8 is replaced by U+FFFD. Reading refuses text
+// that is not JSON, deeper than 64 levels, or a duplicate member.
 std::string to_json(Value const& value);
 Result<Value> value_from_json(std::string_view text);
 
