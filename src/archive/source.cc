@@ -1,6 +1,8 @@
 #include "archive/source.h"
 
 #include "archive/back_up.h"
+#include "archive/path_filter.h"
+#include "base/text.h"
 
 namespace holdfast {
 
@@ -20,8 +22,52 @@ void Capture::take(BackUpResult result, Time now) {
     point.tree = std::move(result.tree);
     point.files = result.files;
     point.bytes = result.bytes;
+    point.unreadable = result.problem_count;
     problems = std::move(result.problems);
     problem_count = result.problem_count;
+}
+
+void note_selection(RecoveryPoint& point, std::vector<std::string> const& paths,
+                    std::vector<std::string> const& exclude) {
+    auto to_lines = [](std::vector<std::string> const& list) {
+        std::vector<std::string> lines;
+        for (auto const& item : list) lines.push_back(printable(item));
+        return join(lines, "\n");
+    };
+    point.attributes["paths"] = to_lines(paths);
+    if (!exclude.empty()) point.attributes["exclude"] = to_lines(exclude);
+}
+
+Result<RestoreOptions> with_exclusions(RestoreContext const& context) {
+    auto options = context.options;
+    auto at = context.point.attributes.find("exclude");
+    if (at == context.point.attributes.end()) return options;
+    std::vector<std::string> patterns;
+    for (auto const& line : split(at->second, '\n')) {
+        auto pattern = TRY(from_printable(line).within("the point's attribute 'exclude'"));
+        patterns.push_back(std::move(pattern));
+    }
+    // Patterns are against absolute paths; a restore names what is below its target.
+    auto base = context.point.root + "/";
+    for (auto const& part : split(context.path, '/')) {
+        if (!part.empty()) base += part + "/";
+    }
+    if (base.starts_with("//")) base.erase(0, 1);
+    options.exclude = [filter = PathFilter(patterns), base,
+                       other = context.options.exclude](std::string const& below) {
+        return filter.excludes(base + below) || (other && other(below));
+    };
+    return options;
+}
+
+ProgressCallback with_totals(RestoreContext const& context) {
+    if (!context.progress || !context.path.empty()) return context.progress;
+    return [&context](Progress const& at) {
+        auto whole = at;
+        whole.files_total = context.point.files;
+        whole.bytes_total = context.point.bytes;
+        context.progress(whole);
+    };
 }
 
 }  // namespace holdfast

@@ -54,6 +54,14 @@ struct RestoreContext {
     std::stop_token stop;
 };
 
+// Notes in the point what was asked for: attributes "paths" and "exclude", a line of printable() for each.
+void note_selection(RecoveryPoint& point, std::vector<std::string> const& paths,
+                    std::vector<std::string> const& exclude);
+// The options of the restore, extended by what the capture passed over: that is not foreign in the target.
+Result<RestoreOptions> with_exclusions(RestoreContext const& context);
+// The progress of the restore, with the totals that the point knows when all of it is restored.
+ProgressCallback with_totals(RestoreContext const& context);
+
 // A kind of dataset: how its subject is captured consistently, brought back and proven. Made for one
 // dataset of the plan (or an ad hoc one).
 class Source {

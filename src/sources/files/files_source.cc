@@ -1,7 +1,6 @@
 #include "sources/files/files_source.h"
 
 #include "archive/back_up.h"
-#include "base/text.h"
 
 namespace holdfast {
 namespace {
@@ -21,7 +20,7 @@ class FilesSource : public Source {
         auto result = TRY(back_up_tree(context.repository, context.ingest, context.dataset, options,
                                        context.progress, {}, context.stop));
         capture.take(std::move(result), clock.now());
-        capture.point.attributes["paths"] = join(options_.paths, "\n");
+        note_selection(capture.point, options_.paths, options_.exclude);
         return capture;
     }
 
@@ -30,8 +29,9 @@ class FilesSource : public Source {
     }
 
     Result<RestoreResult> restore(RestoreContext const& context) override {
-        return restore_tree(context.fetch, context.point.tree, context.path, context.target,
-                            context.options, context.progress, context.stop);
+        auto options = TRY(with_exclusions(context));
+        return restore_tree(context.fetch, context.point.tree, context.path, context.target, options,
+                            with_totals(context), context.stop);
     }
 
     // Files prove nothing by themselves: that they are what was captured, restore has compared.
