@@ -61,6 +61,7 @@ class Conversation {
 struct Transfer {
     std::string_view message;
     std::stop_token stop;
+    Duration give_up_at;  // of system_clock().elapsed(): the network's time is never simulated
     Conversation conversation;
 };
 
@@ -73,8 +74,10 @@ std::size_t give_message(char* to, std::size_t size, std::size_t count, void* co
 }
 
 // libcurl asks about once a second while nothing happens, else more often.
-int ask_for_stop(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<Transfer*>(context)->stop.stop_requested() ? 1 : 0;
+int ask_for_end(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    auto const& transfer = *static_cast<Transfer*>(context);
+    bool late = system_clock().elapsed() >= transfer.give_up_at;
+    return late || transfer.stop.stop_requested() ? 1 : 0;
 }
 
 int listen(CURL*, curl_infotype type, char* data, std::size_t size, void* context) {
@@ -132,10 +135,14 @@ std::string hint_for(CURLcode code) {
     }
 }
 
-Error error_of(CURLcode code, char const* text, Conversation const& conversation) {
-    if (code == CURLE_ABORTED_BY_CALLBACK)
+Error error_of(CURLcode code, char const* text, Transfer const& transfer) {
+    auto const& conversation = transfer.conversation;
+    bool aborted = code == CURLE_ABORTED_BY_CALLBACK;
+    if (aborted && transfer.stop.stop_requested())
         return {ErrorKind::cancelled, "stopped", {}};
-    std::string message = *text ? printable(text) : curl_easy_strerror(code);
+    if (aborted)
+        code = CURLE_OPERATION_TIMEDOUT;
+    std::string message = *text && !aborted ? printable(text) : curl_easy_strerror(code);
     if (!conversation.refusal().empty())
         message += ": the server said: " + conversation.refusal();
     return {ErrorKind::unreachable, std::move(message), hint_for(code)};
@@ -148,7 +155,7 @@ Result<void> send_mail(MailServer const& server, Mail const& mail, std::stop_tok
     TRY(check_mail(mail).within("send mail"));
     auto checked = TRY(check_server(server).within("send mail"));
     auto message = format_mail(mail, clock.now(), make_message_id(mail, random));
-    Transfer transfer{message, std::move(stop), {}};
+    Transfer transfer{message, std::move(stop), system_clock().elapsed() + server.timeout, {}};
 
     auto handle = curl::make_handle();
     auto* curl = handle.get();
@@ -160,14 +167,15 @@ Result<void> send_mail(MailServer const& server, Mail const& mail, std::stop_tok
         (void)recipients.release();
         recipients.reset(list);
     }
-    auto timeout = std::chrono::ceil<std::chrono::milliseconds>(server.timeout).count();
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error_text);
     curl_easy_setopt(curl, CURLOPT_URL, server.url.c_str());
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     curl_easy_setopt(curl, CURLOPT_USE_SSL,
                      static_cast<long>(checked.tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-                     static_cast<long>(std::max<std::int64_t>(timeout, 1)));
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 0x7fffffffL / 1000);  // ask_for_end() decides
+    // The goodbye belongs to this conversation and its time. Else it is said when the handle is
+    // freed, and libcurl waits two minutes for the answer of a server that is stuck.
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(curl, CURLOPT_MAIL_FROM, from.c_str());
     curl_easy_setopt(curl, CURLOPT_MAIL_RCPT, recipients.get());
     // One address that is gone must not keep the news from all the others.
@@ -176,7 +184,7 @@ Result<void> send_mail(MailServer const& server, Mail const& mail, std::stop_tok
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_message);
     curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, ask_for_stop);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, ask_for_end);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
     // Nothing of this is printed or kept but lines in which the server says no.
     curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
@@ -194,7 +202,7 @@ Result<void> send_mail(MailServer const& server, Mail const& mail, std::stop_tok
         transfer.stop.stop_requested() ? CURLE_ABORTED_BY_CALLBACK : curl_easy_perform(curl);
     auto what = fmt::format("send mail through {}", printable(server.url));
     if (code != CURLE_OK) {
-        return fail(error_of(code, error_text, transfer.conversation).within(what));
+        return fail(error_of(code, error_text, transfer).within(what));
     }
     auto const& refused = transfer.conversation.refused();
     if (refused.empty())

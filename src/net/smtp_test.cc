@@ -247,6 +247,38 @@ TEST_F(Smtp, ASilentServerIsGivenUp) {
     EXPECT_LT(system_clock().elapsed() - start, 5s);
 }
 
+TEST_F(Smtp, AServerThatStallsAtTheEndIsGivenUp) {
+    auto port = start({"--stall"});
+    auto begin = system_clock().elapsed();
+    auto sent = send_mail({.url = url(port), .timeout = 1s}, mail(), {});
+    ASSERT_FALSE(sent);
+    EXPECT_EQ(sent.error().kind, ErrorKind::unreachable);
+    EXPECT_LT(system_clock().elapsed() - begin, 6s);
+}
+
+TEST_F(Smtp, StopEndsItAlsoWhenTheServerStalls) {
+    auto port = start({"--stall"});
+    std::stop_source source;
+    std::jthread later([&] {
+        system_clock().sleep(500ms, {});
+        source.request_stop();
+    });
+    auto begin = system_clock().elapsed();
+    auto sent = send_mail({.url = url(port)}, mail(), source.get_token());
+    ASSERT_FALSE(sent);
+    EXPECT_EQ(sent.error().kind, ErrorKind::cancelled);
+    EXPECT_LT(system_clock().elapsed() - begin, 4s);
+}
+
+TEST_F(Smtp, AServerThatForgetsToSayGoodbyeHasTakenTheMail) {
+    auto port = start({"--stall-at-quit"});
+    auto begin = system_clock().elapsed();
+    auto sent = send_mail({.url = url(port), .timeout = 1s}, mail(), {});
+    EXPECT_TRUE(sent) << sent.error().message;
+    EXPECT_EQ(kept("1.subject"), mail().subject);
+    EXPECT_LT(system_clock().elapsed() - begin, 6s);
+}
+
 TEST_F(Smtp, StopEndsIt) {
     SilentServer server;
     std::stop_source source;
