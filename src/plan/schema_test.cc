@@ -10,6 +10,7 @@
 #include <valijson/validator.hpp>
 
 #include "os/file.h"
+#include "plan/example.h"
 #include "plan/load.h"
 #include "plan/reader.h"
 
@@ -50,12 +51,6 @@ Node document_of(std::string_view text) {
     auto document = read_document(text, faults);
     EXPECT_FALSE(faults.has_errors()) << text << render(std::move(faults).take());
     return document;
-}
-
-std::string example() {
-    auto bytes =
-        read_file(HOLDFAST_SOURCE "/examples/spikeformer/holdfast.yaml", kDocumentBytesMax);
-    return bytes ? std::string(as_text(*bytes)) : "";
 }
 
 TEST(Schema, AgreesWithTheParser) {
@@ -241,8 +236,15 @@ TEST(Docs, ExamplesAreOfTheRightForm) {
     EXPECT_GT(blocks, 10);
 }
 
+TEST(Example, IsTheFile) {
+    auto bytes =
+        read_file(HOLDFAST_SOURCE "/examples/spikeformer/holdfast.yaml", kDocumentBytesMax);
+    ASSERT_TRUE(bytes);
+    EXPECT_EQ(example(), as_text(*bytes));
+}
+
 TEST(PlanJson, IsAPlan) {
-    auto loaded = parse(example(), "p");
+    auto loaded = parse(std::string(example()), "p");
     ASSERT_TRUE(loaded.ok()) << render(loaded.faults);
     auto json = to_json(loaded.plan);
     EXPECT_TRUE(schema_accepts(*value_from_json(json)));
