@@ -154,6 +154,21 @@ TEST_F(KeysTest, AStoreCannotCertifyAWriterOfItsOwn) {
     EXPECT_TRUE(read_certificate(promoted, {}));
 }
 
+TEST_F(KeysTest, ABundleUnderTheCertificateOfAnotherIsRefused) {
+    // Made by somebody who knows the password: the writer's certificate, an admin's bundle.
+    auto object = wrap_bundle(writer, *admin.admin_sign, as_bytes("secret"), random).value();
+    auto salt_at = cost_at(object) + 12;
+    auto key = argon2id(as_bytes("secret"), ByteView(object).subspan(salt_at, 16), {}, 32).value();
+    object.resize(salt_at + 16);
+    auto sealed = xchacha_seal(key.view(), random, object, encode(admin).view());
+    object.insert(object.end(), sealed.begin(), sealed.end());
+    object.resize(object.size() + 32);
+    resum(object);
+    auto opened = unwrap_bundle(object, as_bytes("secret"));
+    ASSERT_FALSE(opened);
+    EXPECT_THAT(opened.error().message, HasSubstr("of another bundle"));
+}
+
 TEST_F(KeysTest, KeyFileSurvivesAndShowsEveryFlip) {
     for (auto const* keys : {&admin, &writer}) {
         auto const text = to_key_file(*keys);

@@ -122,8 +122,11 @@ TEST_F(PointTest, SeesEveryFlipAndTruncation) {
     }
 }
 
-TEST_F(PointTest, ANameOfAnotherTimeOrDatasetIsRefused) {
+TEST_F(PointTest, ANameOfAnotherTimeDatasetOrPointIsRefused) {
     auto parsed = *parse_point_key(sealed.key);
+    auto other = point_key(parsed.dataset, parsed.time, PointId{sha256(as_bytes("other"))});
+    EXPECT_THAT(open_point(other, sealed.object, admin, lookup).error().message,
+                HasSubstr("does not fit its id"));
     auto later = point_key(parsed.dataset, parsed.time - std::chrono::hours(1), parsed.id);
     EXPECT_THAT(open_point(later, sealed.object, admin, lookup).error().message,
                 HasSubstr("name of another one"));

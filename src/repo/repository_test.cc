@@ -85,6 +85,14 @@ struct RepositoryTest : testing::Test {
             keys.push_back(one.key);
         return keys;
     }
+    void drop(KeyBundle const& keys, PointInfo const& info) {
+        Certificates certificates(store, keys.repository, keys.admin_public);
+        CertificateLookup lookup = [&](BundleId const& id) { return certificates.find(id, {}); };
+        auto logs = read_logs(store, keys, lookup, {}, nullptr, {}).value();
+        LogNote note{LogAction::dropped, info.id, dataset_tag(keys, info.point.dataset),
+                     info.point.time, clock.now()};
+        ASSERT_TRUE(append_to_log(store, keys, random, logs, note, {}));
+    }
     std::string key_of(PointInfo const& info) {
         return point_key(dataset_tag(admin, info.point.dataset), info.point.time, info.id);
     }
@@ -379,24 +387,43 @@ TEST_F(RepositoryTest, APointThatTheStoreRemovedIsReported) {
 TEST_F(RepositoryTest, OnlyAnAdminDropsPoints) {
     auto writer = add(Role::writer);
     auto info = back_up(*open(writer), "db");
-    auto drop = [&](KeyBundle const& keys) {
-        Certificates certificates(store, keys.repository, keys.admin_public);
-        auto logs =
-            read_logs(store, keys, [&](BundleId const& id) { return certificates.find(id, {}); },
-                      {}, nullptr, {})
-                .value();
-        LogNote note{LogAction::dropped, info.id, dataset_tag(keys, "db"), info.point.time,
-                     clock.now()};
-        ASSERT_TRUE(append_to_log(store, keys, random, logs, note, {}));
-    };
-    drop(writer);
+    drop(writer, info);
     EXPECT_THAT(ids(*open(admin)->points({})), ElementsAre(info.id));
     store.objects.erase(key_of(info));
     EXPECT_THAT(open(admin)->points({})->damaged, SizeIs(1));
-    drop(admin);
+    drop(admin, info);
     auto list = open(admin)->points({}).value();
     EXPECT_THAT(list.points, IsEmpty());
     EXPECT_THAT(list.damaged, IsEmpty());
+}
+
+TEST_F(RepositoryTest, APointThatIsDroppedWhileItIsListedIsNotReported) {
+    auto info = back_up(*open(admin), "db");
+    auto repository = open(admin, "fresh");
+    int lists = 0;
+    store.before = [&](std::string_view operation, ObjectKey const&) -> Result<void> {
+        // Between the logs and the points.
+        if (operation == "list" && ++lists == 2) {
+            drop(admin, info);
+            store.objects.erase(key_of(info));
+        }
+        return {};
+    };
+    auto list = repository->points({});
+    ASSERT_TRUE(list);
+    EXPECT_THAT(list->points, IsEmpty());
+    EXPECT_THAT(list->damaged, IsEmpty());
+}
+
+TEST_F(RepositoryTest, ACertificateIsOfTheKeyThatItsNameSays) {
+    auto writer = add(Role::writer), other = add(Role::writer);
+    auto info = back_up(*open(writer), "db");
+    for (auto key : {key_object_key, key_copy_key})
+        store.objects[key(writer.id)] = store.objects[key(other.id)];
+    auto list = open(admin, "fresh")->points({}).value();
+    EXPECT_THAT(list.points, IsEmpty());
+    ASSERT_THAT(list.damaged, SizeIs(2));
+    EXPECT_THAT(list.damaged[0].error.message, HasSubstr("certificate of another key"));
 }
 
 TEST_F(RepositoryTest, ARepositoryThatWentBackIsRefusedUntilAccepted) {
