@@ -19,6 +19,14 @@ namespace fs = std::filesystem;
 // Up to this size the whole structure is checked whenever the file is opened: about 1 ms a MiB.
 constexpr std::uintmax_t kCheckedAtOpenBytesMax = 16 << 20;
 
+Result<fs::path> whole_path(fs::path const& path) {
+    std::error_code error;
+    auto whole = fs::absolute(path, error);
+    if (error)
+        return fail(errno_error(fmt::format("catalog '{}'", path.string()), error.value()));
+    return whole;
+}
+
 Result<void> make_directory(fs::path const& directory) {
     if (directory.empty())
         return {};
@@ -95,7 +103,7 @@ Catalog& Catalog::operator=(Catalog&&) noexcept = default;
 Catalog::~Catalog() = default;
 
 Result<Catalog> Catalog::open(fs::path const& given, Clock& clock) {
-    auto path = fs::absolute(given);
+    auto path = TRY(whole_path(given));
     TRY(make_directory(path.parent_path()));
     auto database = TRY(Database::open(path));
     std::error_code error;
@@ -123,7 +131,7 @@ Result<Bytes> Catalog::snapshot() {
 }
 
 Result<void> Catalog::install(fs::path const& given, ByteView snapshot, Clock& clock) {
-    auto path = fs::absolute(given);
+    auto path = TRY(whole_path(given));
     auto what = fmt::format("install catalog '{}'", path.string());
     TRY(make_directory(path.parent_path()));
     // A fixed name: what a crash left behind is cleared away by the next attempt.

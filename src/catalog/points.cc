@@ -8,7 +8,8 @@ namespace holdfast::catalog {
 namespace {
 
 constexpr std::string_view kColumns =
-    "points.repository, id, dataset, points.kind, points.time, received, state, files, bytes, stored, "
+    "points.repository, id, dataset, points.kind, points.time, received, state, files, bytes, "
+    "stored, "
     "lsn, "
     "attributes, locked_until";
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <fmt/format.h>
 
+#include "plan/form.h"
+
 namespace holdfast::runbook {
 namespace {
 

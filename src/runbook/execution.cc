@@ -79,6 +79,14 @@ Result<void> Execution::note(Event event, std::string const& step, Value details
     return {};
 }
 
+bool Execution::is_stuck(std::string const& step) const {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        if (slots[i].stuck && definitions[i]->name == step)
+            return true;
+    }
+    return false;
+}
+
 Result<std::optional<Decision>> Execution::ask(std::size_t step, Question question,
                                                std::stop_token stop) {
     auto const& name = definition(step).name;

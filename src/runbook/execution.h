@@ -42,6 +42,7 @@ struct Execution {
     // A copy, under the lock.
     RunState snapshot();
     StepStatus status(std::size_t step);
+    bool is_stuck(std::string const& step) const;  // under the lock
     plan::Step const& definition(std::size_t step) const { return *definitions[step]; }
 
     EngineOptions const options;

@@ -33,24 +33,23 @@ class Scheduler {
         while (turn(lock)) {
         }
         auto stuck = stuck_steps();
+        std::vector<bool> over;
+        for (auto const& slot : run_.slots)
+            over.push_back(slot.phase == Phase::over);
         lock.unlock();
         for (std::size_t i = 0; i < threads_.size(); ++i) {
             if (!threads_[i].joinable())
                 continue;
-            if (is_in(run_.definition(i).name, stuck)) {
-                threads_[i].detach();
-            } else {
+            if (over[i]) {
                 threads_[i].join();
+            } else {
+                threads_[i].detach();
             }
         }
         return report(std::move(stuck));
     }
 
   private:
-    static bool is_in(std::string const& name, std::vector<std::string> const& names) {
-        return std::find(names.begin(), names.end(), name) != names.end();
-    }
-
     // One look at everything. False when nothing is at work and nothing can begin.
     bool turn(Lock& lock) {
         auto const& state = run_.state;
@@ -141,7 +140,8 @@ class Scheduler {
             auto done = work(*shared, i);
             std::lock_guard lock(shared->mutex);
             // An error that is not the journal's is ours: the step's state says nothing about it.
-            if (!done.has_value() && !shared->closed && !shared->fatal)
+            bool given_up = shared->closed || shared->slots[i].stuck;
+            if (!done.has_value() && !given_up && !shared->fatal)
                 shared->fatal = done.error();
             shared->slots[i].phase = Phase::over;
             shared->changed.notify_all();
@@ -216,9 +216,8 @@ class Scheduler {
     std::vector<std::string> stuck_steps() const {
         std::vector<std::string> stuck;
         for (std::size_t i = 0; i < run_.slots.size(); ++i) {
-            if (run_.slots[i].stuck && run_.slots[i].phase == Phase::working) {
+            if (run_.slots[i].stuck)
                 stuck.push_back(run_.definition(i).name);
-            }
         }
         return stuck;
     }
@@ -277,6 +276,11 @@ class Scheduler {
             outcome = RunOutcome::partial;
             error = of_step(*tolerated);
             error->kind = ErrorKind::partial;
+        }
+        if (outcome == RunOutcome::done && open) {
+            outcome = RunOutcome::failed;
+            error = {ErrorKind::internal, fmt::format("step '{}' was left behind", open->name),
+                     resume_hint};
         }
         Value details;
         details.set("outcome", std::string(catalog::to_text(outcome)));

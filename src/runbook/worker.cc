@@ -16,6 +16,7 @@ namespace {
 // Leaves room in a record for what is around it.
 constexpr std::size_t kValueBytesMax = kRecordBytesMax / 2;
 constexpr Duration kBackoffMax = std::chrono::hours(1);
+constexpr Duration kTimeoutMax = std::chrono::hours(24 * 365 * 10);  // far from overflow
 
 Error too_large(std::string_view what) {
     return {ErrorKind::internal, fmt::format("{} of more than {} bytes", what, kValueBytesMax), {}};
@@ -279,7 +280,7 @@ class Worker {
         slot.timed_out = false;
         slot.told_to_stop.reset();
         if (timeout)
-            slot.deadline = run_.options.clock->elapsed() + *timeout;
+            slot.deadline = run_.options.clock->elapsed() + std::min(*timeout, kTimeoutMax);
         if (run_.stopping)
             slot.stop.request_stop();  // nobody listens yet
         run_.changed.notify_all();
