@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <string>
 
+#include "archive/source.h"
 #include "base/result.h"
 #include "steps/expectation.h"
 
@@ -21,10 +22,14 @@ class RunningCluster {
     // beside postgres, else postgres.
     virtual Result<AnswerRows> query(std::string const& database, std::string const& sql,
                                      std::stop_token stop) = 0;
+    // Looks at the structure of every table and index (pg_amcheck): a finding for each database.
+    virtual Result<std::vector<Finding>> check_structure(std::stop_token stop) = 0;
     // Where its socket is.
     virtual std::filesystem::path socket_directory() const = 0;
     // "15.9"
     virtual std::string version() const = 0;
+    // "ready in 1.2 s, without any network"
+    virtual std::string standing() const = 0;
 };
 
 // Starts the cluster in the data directory, isolated.

@@ -43,7 +43,9 @@ struct Counted : RunningCluster {
         return AnswerRows{{"1"}};
     }
     std::filesystem::path socket_directory() const override { return "/tmp"; }
+    Result<std::vector<Finding>> check_structure(std::stop_token) override { return std::vector<Finding>(); }
     std::string version() const override { return "15.9"; }
+    std::string standing() const override { return "ready"; }
     int& running;
 };
 
