@@ -1,15 +1,14 @@
 #include "drill/evidence_file.h"
 
 #include <algorithm>
-#include <fcntl.h>
 #include <map>
-#include <sys/file.h>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "drill/report.h"
 #include "os/file.h"
+#include "os/file_lock.h"
 
 namespace holdfast::drill {
 namespace {
@@ -98,7 +97,7 @@ class Saver {
 
     Result<SavedEvidence> save() {
         TRY(make_directory(directory_));
-        auto lock = TRY(take_lock());
+        auto const lock = TRY(lock_file((directory_ / "lock").string()));
         auto const head = TRY(newest());
         evidence_.sequence = head.sequence + 1;
         evidence_.previous = head.sha256;
@@ -125,15 +124,6 @@ class Saver {
   private:
     void warn(std::string const& text) const {
         if (options_.warn) options_.warn(text);
-    }
-
-    Result<Fd> take_lock() {
-        auto const path = directory_ / "lock";
-        auto lock = TRY(open_file(path.string(), O_RDWR | O_CREAT, 0600));
-        while (::flock(lock.get(), LOCK_EX) != 0) {
-            if (errno != EINTR) return fail(errno_error("lock '" + path.string() + "'", errno));
-        }
-        return lock;
     }
 
     // The end of the chain: what the head says and what a crash left behind it; on a new machine with a catalog
