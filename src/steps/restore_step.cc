@@ -1,0 +1,300 @@
+#include "steps/restore_step.h"
+
+#include <algorithm>
+#include <map>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "datasets/restore_point.h"
+#include "os/machine.h"
+#include "sources/postgres/conninfo.h"
+#include "sources/postgres/tablespaces.h"
+#include "steps/arguments.h"
+
+namespace holdfast::steps {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string_view kind_name(RestoreKind kind) {
+    switch (kind) {
+        case RestoreKind::any: return "";
+        case RestoreKind::files: return "files";
+        case RestoreKind::models: return "models";
+        case RestoreKind::postgres: return "postgres";
+    }
+    return "";
+}
+
+// The nearest directory above (or at) the path that exists.
+fs::path existing_parent(fs::path path) {
+    std::error_code failed;
+    while (!fs::exists(path, failed) && path.has_relative_path()) path = path.parent_path();
+    return path;
+}
+
+Result<void> check_room(fs::path const& target, RecoveryPoint const& point) {
+    auto const parent = existing_parent(target);
+    if (::access(parent.c_str(), W_OK) != 0) {
+        return fail(ErrorKind::usage, fmt::format("'{}' cannot be written by this user", printable(parent.string())));
+    }
+    // What is there already is written over: then nobody can tell how much more is needed.
+    std::error_code failed;
+    if (fs::exists(target, failed) && (!fs::is_directory(target, failed) || !fs::is_empty(target, failed))) return {};
+    auto const space = TRY(space_of(parent.string()));
+    if (space.available < point.bytes) {
+        return fail(ErrorKind::no_space,
+                    fmt::format("'{}' has room for {}, and {} come back", printable(parent.string()),
+                                format_bytes(space.available), format_bytes(point.bytes)),
+                    "make room, or restore into another place");
+    }
+    return {};
+}
+
+// What validation found, for evidence: how often each verdict, and the findings that say most.
+Value findings_value(std::vector<Finding> const& findings) {
+    constexpr std::size_t kept_max = 30;
+    std::map<Finding::Verdict, std::int64_t> counts;
+    for (auto const& finding : findings) ++counts[finding.verdict];
+    Value value;
+    using enum Finding::Verdict;
+    for (auto verdict : {verified, suspicious, damaged, not_verified}) {
+        value.set(std::string(name(verdict)), counts[verdict]);
+    }
+    Value::List details;
+    for (auto verdict : {damaged, suspicious, not_verified, verified}) {
+        for (auto const& finding : findings) {
+            if (finding.verdict != verdict || details.size() == kept_max) continue;
+            Value detail;
+            detail.set("object", printable(finding.object));
+            detail.set("verdict", std::string(name(verdict)));
+            detail.set("detail", finding.detail);
+            details.push_back(std::move(detail));
+        }
+    }
+    value.set("details", std::move(details));
+    return value;
+}
+
+struct Request {
+    plan::Dataset dataset;
+    PointReference point;
+    fs::path target;
+    bool start = false;
+    bool special_bits = false;
+};
+
+class RestoreStep : public runbook::Step {
+  public:
+    RestoreStep(RestoreKind kind, StepWorld const& world) : kind_(kind), world_(world) {}
+
+    // Writes only what differs, so it can always go on.
+    bool idempotent() const override { return true; }
+
+    Result<std::string> describe(Value const& arguments) const override {
+        auto const name = TRY(required_text(arguments, "dataset"));
+        auto const to = arguments.member_text("to", "latest");
+        std::string text = "restore '" + name + "' as of " + to;
+        auto into = arguments.member_text("into");
+        if (runbook::is_known(Value(name)) && runbook::is_known(Value(to))) {
+            auto const request = TRY(resolve(arguments, {}, {}));
+            auto const& point = request.point.info;
+            text = fmt::format("restore '{}' from point {} of {} in '{}': {} files, {}", name, point.id.brief(),
+                               to_rfc3339(point.point.time), request.point.repository, point.point.files,
+                               format_bytes(point.point.bytes));
+            into = request.target.string();
+        }
+        text += "\ninto " + (into.empty() ? "where it came from" : printable(into));
+        if (arguments.member_text("start") == "true") text += "\nand start it on a Unix socket, until the run ends";
+        return text;
+    }
+
+    Result<void> preflight(Value const& arguments, std::stop_token stop) override {
+        if (!is_given(arguments, "dataset")) return {};
+        if (arguments.find("to") && !is_given(arguments, "to")) return {};
+        auto const request = TRY(resolve(arguments, {}, stop));
+        if (world_.isolation) TRY(world_.isolation->allow_target(request.target));
+        return check_room(request.target, request.point.info.point);
+    }
+
+    Result<runbook::StepResult> run(runbook::StepContext& context) override {
+        auto const& arguments = context.arguments();
+        auto const name = TRY(required_text(arguments, "dataset"));
+        Chosen const chosen{.begun = context.effects().member_text("point"), .latest = context.point_of(name)};
+        auto const request = TRY(resolve(arguments, chosen, context.stop()));
+        if (world_.isolation) TRY(world_.isolation->allow_target(request.target));
+        TRY(context.record_effect("point", Value(request.point.info.id.hex())));
+        TRY(context.record_effect("target", Value(printable(request.target.string()))));
+        auto const restored = TRY(restore(request, context));
+        TRY(context.record_effect("validated", findings_value(restored.findings)));
+        TRY(check_whole(request, restored));
+        auto const differences = TRY(compare(request, restored, context.stop()));
+        return result_of(request, restored, differences, context);
+    }
+
+  private:
+    // Ids of points; empty: none was chosen.
+    struct Chosen {
+        std::string begun;   // by an earlier attempt at this step
+        std::string latest;  // as the dataset's latest, when the run began
+    };
+
+    Result<Request> resolve(Value const& arguments, Chosen const& chosen, std::stop_token stop) const {
+        auto const name = TRY(required_text(arguments, "dataset"));
+        Request request;
+        request.dataset = TRY(world_.workspace.dataset(name));
+        auto const wanted = kind_name(kind_);
+        auto const kind = plan::to_text(request.dataset.kind);
+        if (!wanted.empty() && kind != wanted) {
+            return fail(ErrorKind::usage, fmt::format("dataset '{}' is of kind {}, not {}", name, kind, wanted));
+        }
+        auto const reference = point_text(name, arguments.member_text("to"), chosen);
+        request.point = TRY(find_point(world_.workspace, reference, {}, stop));
+        if (request.point.info.point.dataset != name) {
+            return fail(ErrorKind::usage, fmt::format("point {} is of dataset '{}', not '{}'",
+                                                      request.point.info.id.brief(),
+                                                      printable(request.point.info.point.dataset), name));
+        }
+        if (auto const repository = arguments.member_text("repository"); !repository.empty()) {
+            request.point.repository = repository;
+        }
+        request.start = TRY(boolean(arguments, "start"));
+        request.special_bits = TRY(boolean(arguments, "special_bits"));
+        request.target = TRY(target_of(arguments.member_text("into"), request.point.info.point));
+        return request;
+    }
+
+    static std::string point_text(std::string const& dataset, std::string const& to, Chosen const& chosen) {
+        if (!chosen.begun.empty()) return chosen.begun;
+        if (to.empty() || to == "latest") return chosen.latest.empty() ? dataset + "@latest" : chosen.latest;
+        return parse_rfc3339(to) ? dataset + "@" + to : to;
+    }
+
+    static Result<fs::path> target_of(std::string const& into, RecoveryPoint const& point) {
+        fs::path const target = into.empty() ? point.root : into;
+        if (target.is_absolute() && target.lexically_normal() != "/") return target;
+        if (into.empty()) {
+            return fail(ErrorKind::usage, "the point does not say where '" + printable(point.dataset) + "' was",
+                        "say where it goes: into: /a/directory");
+        }
+        return fail(ErrorKind::usage, "'" + printable(into) + "' is no absolute path of a directory",
+                    "say where it goes: into: /a/directory");
+    }
+
+    Result<RestoredPoint> restore(Request const& request, runbook::StepContext& context) const {
+        RestorePointOptions options;
+        options.target = request.target;
+        // Nobody but us can enter an isolated place, so nobody can use what is special there.
+        options.restore.set_special_bits = request.special_bits || world_.isolation;
+        if (world_.isolation && request.dataset.kind == plan::DatasetKind::postgres) {
+            options.tablespaces = TRY(isolated_tablespaces(request));
+        }
+        auto const progress = [&](Progress const& at) {
+            context.progress({.what = at.what, .done = at.bytes, .total = at.bytes_total});
+        };
+        auto const warn = [&](std::string const& text) {
+            if (world_.warn) world_.warn(text);
+        };
+        return restore_point(world_.workspace, request.point, options, progress, warn, context.stop());
+    }
+
+    // Tablespaces come to lie beside the data directory instead of where production has its own.
+    static Result<std::map<std::string, std::string>> isolated_tablespaces(Request const& request) {
+        auto const originals = TRY(postgres::original_tablespaces(request.point.info.point));
+        std::map<std::string, std::string> moved;
+        for (auto const& [oid, location] : originals) {
+            moved[std::to_string(oid)] = fmt::format("{}.tablespaces/{}", request.target.string(), oid);
+        }
+        return moved;
+    }
+
+    // Refuses what came back damaged: nothing may be built on it.
+    static Result<void> check_whole(Request const& request, RestoredPoint const& restored) {
+        std::string first;
+        for (auto const& finding : restored.findings) {
+            if (finding.verdict == Finding::Verdict::damaged && first.empty()) {
+                first = finding.object + ": " + finding.detail;
+            }
+        }
+        if (first.empty() && !restored.result.damaged.empty()) first = printable(restored.result.damaged.front());
+        if (first.empty()) return {};
+        return fail(ErrorKind::damaged, "what came back of '" + request.dataset.name + "' is damaged: " + first,
+                    "an older point may be whole: say which with 'to'");
+    }
+
+    // Byte for byte and with all metadata, before anything else touches it. A database is compared by its backup
+    // manifest when it is validated: its files are not to be started from as they lie in the point.
+    Result<std::vector<std::string>> compare(Request const& request, RestoredPoint const&,
+                                             std::stop_token stop) const {
+        if (request.dataset.kind == plan::DatasetKind::postgres) return std::vector<std::string>();
+        return compare_with_point(world_.workspace, request.point, request.target, stop);
+    }
+
+    Result<runbook::StepResult> result_of(Request const& request, RestoredPoint const& restored,
+                                          std::vector<std::string> const& differences,
+                                          runbook::StepContext& context) const {
+        auto const& info = request.point.info;
+        runbook::StepResult result;
+        auto& out = result.outputs;
+        out.set("dataset", request.dataset.name);
+        out.set("kind", info.point.kind);
+        out.set("target", printable(request.target.string()));
+        out.set("point", info.id.hex());
+        out.set("time", to_rfc3339(info.point.time));
+        auto const lsn = info.point.attributes.find("lsn");
+        out.set("lsn", lsn == info.point.attributes.end() ? "" : lsn->second);
+        out.set("repository", request.point.repository);
+        out.set("files", static_cast<std::int64_t>(restored.result.files));
+        out.set("bytes", static_cast<std::int64_t>(restored.result.bytes));
+        out.set("verified", restored.verified && differences.empty());
+        out.set("files_compared", static_cast<std::int64_t>(files_compared(request, restored)));
+        out.set("differences", static_cast<std::int64_t>(differences.size()));
+        if (!differences.empty()) out.set("difference", differences.front());
+        result.summary = fmt::format("{} files, {} ({} written) in {}", restored.result.files,
+                                     format_bytes(restored.result.bytes),
+                                     format_bytes(restored.result.bytes_written), format_duration(restored.took));
+        if (restored.result.problem_count > 0) {
+            auto const& problem = restored.result.problems.front();
+            out.set("problems", static_cast<std::int64_t>(restored.result.problem_count));
+            out.set("problem", printable(problem.path) + ": " + problem.message);
+            result.summary += fmt::format("; {} could not be set, e.g. {}", restored.result.problem_count,
+                                          out.member_text("problem"));
+        }
+        if (!differences.empty()) {
+            result.summary += fmt::format("; {} differences to the point, e.g. {}", differences.size(),
+                                          differences.front());
+        }
+        if (request.dataset.kind == plan::DatasetKind::postgres) {
+            auto const database = postgres::database_of(request.dataset.connect);
+            out.set("database", database ? *database : "");
+            if (request.start) {
+                auto const cluster = TRY(world_.clusters.keep(request.target, context.stop()));
+                out.set("socket", cluster->socket_directory().string());
+                result.summary += "; started";
+            }
+        }
+        return result;
+    }
+
+    static std::uint64_t files_compared(Request const& request, RestoredPoint const& restored) {
+        if (request.dataset.kind != plan::DatasetKind::postgres) return restored.result.files;
+        auto const by_manifest = std::ranges::any_of(restored.findings, [](Finding const& finding) {
+            return finding.object == "backup manifest" && finding.verdict == Finding::Verdict::verified;
+        });
+        return by_manifest ? restored.result.files : 0;
+    }
+
+    RestoreKind kind_;
+    StepWorld world_;
+};
+
+}  // namespace
+
+std::unique_ptr<runbook::Step> make_restore_step(RestoreKind kind, StepWorld const& world) {
+    return std::make_unique<RestoreStep>(kind, world);
+}
+
+}  // namespace holdfast::steps
