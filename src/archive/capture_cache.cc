@@ -77,7 +77,7 @@ std::optional<CaptureCachePlace> CaptureCachePlace::of(Repository& repository, s
     place.directory = repository.world().cache / repository.id().hex();
     place.file = place.directory / tag.hex();
     place.pending = place.directory / (tag.hex() + ".pending");
-    auto key = derive_from_index_key(keys, "capture cache");
+    auto key = derive_from_index_key(keys, "holdfast 1 capture cache");
     place.key.assign(key.view().begin(), key.view().end());
     ByteWriter binding;
     binding.raw(tag.view());
