@@ -2,6 +2,7 @@
 // pg_basebackup, which is independent of our own backup and restore.
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -317,6 +318,58 @@ TEST_F(RestoredCluster, AmcheckProvesOrSaysThatItDidNot) {
     ASSERT_TRUE(findings) << findings.error().message;
     EXPECT_TRUE(has(*findings, "database postgres", Verdict::damaged)) << text_of(*findings);
     EXPECT_TRUE(has(*findings, "database shop", Verdict::verified)) << text_of(*findings);
+}
+
+// Run by the next test in a process of its own, which is then killed.
+TEST(RestoredClusterHelper, DISABLED_StartsAndWaits) {
+    auto cluster = IsolatedCluster::start({.data = std::getenv("HOLDFAST_TEST_DATA")}, {});
+    ASSERT_TRUE(cluster) << cluster.error().message;
+    std::ofstream(std::getenv("HOLDFAST_TEST_READY")) << (*cluster)->pid() << std::endl;
+    std::this_thread::sleep_for(std::chrono::minutes(5));
+}
+
+TEST_F(RestoredCluster, DiesWithUs) {
+    auto directory = restored();
+    auto ready = scratch / "ready";
+    Command command{.argv = {fs::read_symlink("/proc/self/exe"), "--gtest_also_run_disabled_tests",
+                             "--gtest_filter=RestoredClusterHelper.*"},
+                    .environment = {{"HOLDFAST_TEST_DATA", directory}, {"HOLDFAST_TEST_READY", ready}}};
+    auto helper = ChildProcess::start(command);
+    ASSERT_TRUE(helper) << helper.error().message;
+    pid_t server = 0;
+    for (int i = 0; i < 600 && server == 0; ++i) {
+        std::ifstream(ready) >> server;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    ASSERT_GT(server, 0) << (*helper)->output_tail();
+    ::kill((*helper)->pid(), SIGKILL);
+    bool gone = false;
+    for (int i = 0; i < 200 && !gone; ++i) {
+        gone = ::kill(server, 0) != 0;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    EXPECT_TRUE(gone);
+}
+
+TEST_F(RestoredCluster, HasNoNetworkWhereTheSystemAllowsIt) {
+    auto allowed = run({.argv = {"unshare", "--net", "true"}}, {});
+    if (::geteuid() != 0 || !allowed || !allowed->success()) GTEST_SKIP() << "no right to make a network namespace";
+    auto cluster = IsolatedCluster::start({.data = restored()}, {});
+    ASSERT_TRUE(cluster) << cluster.error().message;
+    EXPECT_TRUE((*cluster)->network_isolated());
+    std::ifstream devices("/proc/" + std::to_string((*cluster)->pid()) + "/net/dev");
+    std::string line;
+    int interfaces = 0;
+    while (std::getline(devices, line))
+        if (line.find(':') != line.npos) {
+            ++interfaces;
+            EXPECT_NE(line.find("lo:"), line.npos) << line;
+        }
+    EXPECT_EQ(interfaces, 1);
+    // And it runs as the owner of the files, not as root.
+    struct stat status;
+    ASSERT_EQ(::stat(("/proc/" + std::to_string((*cluster)->pid())).c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, postgres_user()->uid);
 }
 
 TEST_F(RestoredCluster, StopsWhileItStarts) {

@@ -1,11 +1,16 @@
 // Base backup and restore against a real PostgreSQL 15.
 #include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <set>
 
 #include "formats/pg_lsn.h"
 #include "os/clock.h"
 #include "os/executor.h"
 #include "os/random.h"
 #include "postgres_cluster.h"
+#include "sources/postgres/amcheck.h"
 #include "sources/postgres/cluster.h"
 #include "sources/postgres/postgres_source.h"
 #include "store/memory_store.h"
@@ -287,6 +292,281 @@ TEST(PostgresCaptureFaults, WithoutChecksumsPagesAreNotVerified) {
     EXPECT_EQ(capture->point.attributes.at("checksums"), "off");
     ASSERT_EQ(capture->findings.size(), 1u);
     EXPECT_EQ(capture->findings[0].verdict, Finding::Verdict::not_verified);
+}
+
+// Commits rows one by one, and remembers for each a log position that its commit does not exceed.
+class Writer {
+  public:
+    explicit Writer(PostgresCluster const& cluster) : connection_(cluster.connect()), thread_([this](std::stop_token stop) {
+        for (int id = 1; !stop.stop_requested(); ++id) {
+            auto text = std::to_string(id);
+            EXPECT_TRUE(connection_.query("insert into written values (" + text + ")", {}));
+            auto position = connection_.query_value("select pg_current_wal_insert_lsn()", {});
+            committed_.emplace_back(id, parse_lsn(position.value()).value());
+        }
+    }) {}
+    std::vector<std::pair<int, Lsn>> stop() {
+        thread_.request_stop();
+        thread_.join();
+        return committed_;
+    }
+
+  private:
+    postgres::Connection connection_;
+    std::vector<std::pair<int, Lsn>> committed_;
+    std::jthread thread_;
+};
+
+std::string text_of(std::vector<Finding> const& findings) {
+    std::string text;
+    for (auto const& finding : findings)
+        text += finding.object + ": " + std::to_string(static_cast<int>(finding.verdict)) + " " + finding.detail + "\n";
+    return text;
+}
+
+// Manifest, pages, pg_verifybackup, and the map of tablespaces when they were moved.
+void expect_proven(std::string const& target, std::size_t count) {
+    auto findings = PostgresSource("").validate(target, {});
+    ASSERT_TRUE(findings) << findings.error().message;
+    for (auto const& finding : *findings)
+        EXPECT_EQ(finding.verdict, Finding::Verdict::verified) << finding.object << ": " << finding.detail;
+    EXPECT_EQ(findings->size(), count) << text_of(*findings);
+}
+
+std::string ask(postgres::IsolatedCluster const& cluster, std::string const& sql) {
+    auto rows = cluster.query(sql, {}, {});
+    EXPECT_TRUE(rows) << sql << ": " << rows.error().message;
+    return rows ? rows->rows.at(0).at(0).value_or("NULL") : "";
+}
+
+TEST(PostgresRestore, BringsBackEverythingCommittedBeforeTheStop) {
+    PostgresCluster cluster;
+    auto tablespace = cluster.scratch().make("space");
+    cluster.sql("create role accountant login password 'geheim' connection limit 3");
+    cluster.sql("create database shop owner accountant");
+    cluster.sql("create tablespace space location '" + tablespace + "'");
+    cluster.sql("create table spaced tablespace space as select i, md5(i::text) from generate_series(1, 50000) i", "shop");
+    cluster.sql("create unlogged table forgotten as select 1 as one");
+    cluster.sql("create table empty()");
+    cluster.sql("create table written(id int primary key)");
+    cluster.sql("alter system set work_mem = '7MB'");
+    cluster.sql("alter role accountant set search_path = 'books'");
+    cluster.sql("select pg_logical_emit_message(true, 'x', 'y')");
+    PostgresCluster::must({testing::postgres_program("pgbench"), "-h", cluster.scratch().path(), "-U", "postgres", "-i", "-s", "3",
+                           "-q", "postgres"});
+    auto oid = cluster.value("select oid from pg_tablespace where spcname = 'space'");
+    auto sum = "select md5(string_agg(t::text, ',' order by i)) from spaced t";
+    auto spaced = cluster.value(sum, "shop");
+
+    Writer writer(cluster);
+    auto pgbench = ChildProcess::start({.argv = {testing::postgres_program("pgbench"), "-h", cluster.scratch().path(), "-U",
+                                                 "postgres", "-n", "-c", "4", "-T", "300", "postgres"},
+                                        .user = testing::postgres_user()});
+    ASSERT_TRUE(pgbench);
+    World world;
+    world.progress = [](Progress const&) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+    auto capture = world.capture(cluster.conninfo());
+    (*pgbench)->terminate(SIGINT, std::chrono::seconds(10));
+    auto committed = writer.stop();
+    ASSERT_TRUE(capture) << capture.error().message;
+    EXPECT_EQ(capture->problem_count, 0u) << capture->problems.at(0).path << " " << capture->problems.at(0).message;
+    EXPECT_TRUE(capture->findings.empty()) << text_of(capture->findings);
+    auto stop_lsn = parse_lsn(capture->point.attributes.at("lsn")).value();
+
+    // Its original place is taken: by the cluster that lives there.
+    ScratchDirectory place;
+    auto target = place / "restored";
+    world.progress = {};
+    auto refused = world.restore(target);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::unsafe) << refused.error().message;
+    EXPECT_FALSE(std::filesystem::exists(target));
+
+    auto restored = world.restore(target, {{oid, place / "space"}});
+    ASSERT_TRUE(restored) << restored.error().message << restored.error().hint;
+    EXPECT_EQ(restored->problem_count, 0u) << restored->problems.at(0).path << restored->problems.at(0).message;
+    EXPECT_TRUE(restored->damaged.empty());
+    EXPECT_FALSE(std::filesystem::exists(target + "/.holdfast-restore"));
+    EXPECT_FALSE(std::filesystem::exists(place / "space/.holdfast-restore"));
+    expect_proven(target, 4);
+
+    auto isolated = postgres::IsolatedCluster::start({.data = target}, {});
+    ASSERT_TRUE(isolated) << isolated.error().message;
+    auto const& back = **isolated;
+    // Each row committed before the backup's stop is there, and none that was never written.
+    auto rows = back.query("select id from written", {}, {});
+    ASSERT_TRUE(rows);
+    std::set<int> ids;
+    for (auto const& row : rows->rows) ids.insert(std::stoi(*row[0]));
+    std::size_t before_stop = 0;
+    for (auto [id, lsn] : committed) {
+        if (lsn > stop_lsn) continue;
+        ++before_stop;
+        EXPECT_TRUE(ids.contains(id)) << "row " << id << " at " << to_text(lsn) << ", stop " << to_text(stop_lsn);
+    }
+    EXPECT_GT(before_stop, 10u);
+    EXPECT_LT(before_stop, committed.size());
+    EXPECT_LE(*ids.rbegin(), committed.back().first + 1);
+    // pgbench's invariant holds at one moment only if everything is of one moment.
+    auto delta = ask(back, "select coalesce(sum(delta), 0) from pgbench_history");
+    EXPECT_EQ(ask(back, "select sum(abalance) from pgbench_accounts"), delta);
+    EXPECT_EQ(ask(back, "select sum(tbalance) from pgbench_tellers"), delta);
+    EXPECT_EQ(ask(back, "select sum(bbalance) from pgbench_branches"), delta);
+    EXPECT_NE(ask(back, "select count(*) from pgbench_history"), "0");
+
+    EXPECT_EQ(ask(back, "select count(*) from forgotten"), "0");  // unlogged: reset by PostgreSQL
+    EXPECT_EQ(ask(back, "select rolconnlimit from pg_roles where rolname = 'accountant'"), "3");
+    EXPECT_EQ(ask(back, "select rolpassword like 'SCRAM%' from pg_authid where rolname = 'accountant'"), "t");
+    EXPECT_EQ(ask(back, "select setconfig::text from pg_db_role_setting"), "{search_path=books}");
+    EXPECT_EQ(ask(back, "select pg_get_userbyid(datdba) from pg_database where datname = 'shop'"), "accountant");
+    EXPECT_EQ(ask(back, "show work_mem"), "7MB");
+    EXPECT_EQ(ask(back, "select pg_tablespace_location(" + oid + ")"), place / "space");
+    auto compared = back.query(sum, {.database = "shop"}, {});
+    ASSERT_TRUE(compared) << compared.error().message;
+    EXPECT_EQ(compared->rows.at(0).at(0), spaced);
+    auto checked = postgres::run_amcheck(back, {.install_missing = true}, {});
+    ASSERT_TRUE(checked) << checked.error().message;
+    for (auto const& finding : *checked)
+        EXPECT_EQ(finding.verdict, Finding::Verdict::verified) << finding.object << ": " << finding.detail;
+    EXPECT_EQ(checked->size(), 2u);
+    // Ready to be backed up again at once.
+    EXPECT_EQ(ask(back, "select pg_is_in_recovery()"), "f");
+}
+
+// One small cluster with a tablespace, backed up once.
+class PostgresRestoreRules : public ::testing::Test {
+  public:
+    static void SetUpTestSuite() {
+        source_ = std::make_unique<PostgresCluster>();
+        auto tablespace = source_->scratch().make("space");
+        source_->sql("create tablespace space location '" + tablespace + "'");
+        source_->sql("create table t tablespace space as select i from generate_series(1, 100) i");
+        world_ = std::make_unique<World>();
+        auto capture = world_->capture(source_->conninfo());
+        ASSERT_TRUE(capture) << capture.error().message;
+        source_->stop(SIGINT);
+        std::filesystem::rename(tablespace, tablespace + "-lost");
+    }
+    static void TearDownTestSuite() {
+        world_.reset();
+        source_.reset();
+    }
+    void SetUp() override {
+        world().progress = {};
+        world().stop = {};
+    }
+    World& world() { return *world_; }
+    PostgresCluster& source() { return *source_; }
+    ScratchDirectory place;
+    std::string target = place / "restored";
+    std::map<std::string, std::string> moved() { return {{source().scratch() / "space", place / "space"}}; }
+
+  private:
+    inline static std::unique_ptr<PostgresCluster> source_;
+    inline static std::unique_ptr<World> world_;
+};
+
+void expect_refused(Result<RestoreResult> const& result, ErrorKind kind, std::string_view message) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(name(result.error().kind), name(kind)) << result.error().message;
+    EXPECT_NE(result.error().message.find(message), std::string::npos) << result.error().message;
+}
+
+TEST_F(PostgresRestoreRules, TablespacesGoHomeWhenTheirPlaceIsFree) {
+    auto restored = world().restore(target);
+    ASSERT_TRUE(restored) << restored.error().message;
+    expect_proven(target, 3);
+    auto cluster = postgres::IsolatedCluster::start({.data = target}, {});
+    ASSERT_TRUE(cluster) << cluster.error().message;
+    EXPECT_EQ(ask(**cluster, "select count(*) from t"), "100");
+    std::filesystem::remove_all(source().scratch() / "space");
+}
+
+TEST_F(PostgresRestoreRules, PlacesThatAreTakenAreRefusedAndLeftAlone) {
+    auto file = place / "file";
+    std::ofstream(file) << "mine";
+    expect_refused(world().restore(file, moved()), ErrorKind::unsafe, "not empty");
+    std::filesystem::create_directory(target);
+    std::ofstream(target + "/precious") << "mine";
+    expect_refused(world().restore(target, moved()), ErrorKind::unsafe, "not empty");
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(target), {}), 1);
+    std::filesystem::remove(target + "/precious");
+    std::filesystem::create_directories(place / "space/PG_15_202209061");
+    expect_refused(world().restore(target, moved()), ErrorKind::unsafe, "tablespace");
+    EXPECT_TRUE(std::filesystem::is_empty(target));
+    EXPECT_TRUE(std::filesystem::is_empty(place / "space/PG_15_202209061"));
+}
+
+TEST_F(PostgresRestoreRules, MappingsAreChecked) {
+    expect_refused(world().restore(target, {{"99", "/x"}}), ErrorKind::usage, "no tablespace '99'");
+    auto to = [&](std::string const& where) { return world().restore(target, {{source().scratch() / "space", where}}); };
+    expect_refused(to("relative"), ErrorKind::usage, "absolute");
+    expect_refused(to(target + "/inside"), ErrorKind::usage, "in each other");
+    expect_refused(to(place.path()), ErrorKind::usage, "in each other");
+    EXPECT_FALSE(std::filesystem::exists(target));
+}
+
+TEST_F(PostgresRestoreRules, ARunningServerIsRefused) {
+    ASSERT_TRUE(world().restore(target, moved()));
+    auto cluster = postgres::IsolatedCluster::start({.data = target}, {});
+    ASSERT_TRUE(cluster) << cluster.error().message;
+    expect_refused(world().restore(target, moved()), ErrorKind::unsafe, "server runs");
+    EXPECT_EQ(ask(**cluster, "select count(*) from t"), "100");
+}
+
+TEST_F(PostgresRestoreRules, AnInterruptedOneCannotStartAndGoesOn) {
+    std::uint64_t seen = 0;
+    world().progress = [&](Progress const& progress) {
+        if ((seen = progress.files) > 200) world().stop.request_stop();
+    };
+    expect_refused(world().restore(target, moved()), ErrorKind::cancelled, "");
+    ASSERT_TRUE(std::filesystem::exists(target + "/.holdfast-restore"));
+    EXPECT_FALSE(std::filesystem::exists(target + "/global/pg_control"));
+    auto half = postgres::IsolatedCluster::start({.data = target}, {});
+    ASSERT_FALSE(half);
+    // Another point must not be mixed in.
+    auto point = world().info.point;
+    world().info.point.attributes["lsn"] = "0/1";
+    world().stop = {};
+    world().progress = {};
+    expect_refused(world().restore(target, moved()), ErrorKind::unsafe, "another point");
+    world().info.point = point;
+    auto restored = world().restore(target, moved());
+    ASSERT_TRUE(restored) << restored.error().message;
+    expect_proven(target, 4);
+    // Finished: nothing goes over it any more.
+    expect_refused(world().restore(target, moved()), ErrorKind::unsafe, "not empty");
+}
+
+TEST_F(PostgresRestoreRules, AFullDiskIsSaidAndCanBeRepeated) {
+    auto small = place.make("small");
+    if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=20m") != 0) GTEST_SKIP() << "no right to mount";
+    auto full = world().restore(small + "/restored", moved());
+    EXPECT_FALSE(std::filesystem::exists(small + "/restored/global/pg_control"));
+    expect_refused(full, ErrorKind::no_space, "");
+    EXPECT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", MS_REMOUNT, "size=200m"), 0);
+    auto restored = world().restore(small + "/restored", moved());
+    EXPECT_TRUE(restored) << restored.error().message;
+    EXPECT_EQ(::umount(small.c_str()), 0);
+}
+
+TEST_F(PostgresRestoreRules, ADryRunTouchesNothing) {
+    auto planned = world().restore(target, moved(), {.dry_run = true});
+    ASSERT_TRUE(planned) << planned.error().message;
+    EXPECT_GT(planned->files, 500u);
+    EXPECT_FALSE(std::filesystem::exists(target));
+    EXPECT_FALSE(std::filesystem::exists(place / "space"));
+}
+
+TEST_F(PostgresRestoreRules, OwnersAndModes) {
+    ASSERT_TRUE(world().restore(target + "/", moved()));
+    for (auto path : {target, target + "/PG_VERSION", target + "/tablespace_map", place / "space"}) {
+        struct stat status;
+        ASSERT_EQ(::stat(path.c_str(), &status), 0) << path;
+        auto owner = testing::postgres_user() ? testing::postgres_user()->uid : ::geteuid();
+        EXPECT_EQ(status.st_uid, owner) << path;
+        EXPECT_EQ(status.st_mode & 0777, S_ISDIR(status.st_mode) ? 0700u : 0600u) << path;
+    }
 }
 
 }  // namespace
