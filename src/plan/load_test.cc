@@ -274,6 +274,10 @@ TEST(Load, FaultsOfSteps) {
     expect_fault(with_step("{ manual: \"as of ${first.time}\" }"),
                  "7:20: runbooks.r.steps.s.manual.text: 'first' may not have run before this step",
                  "after");
+    expect_fault(with_step("{ manual: x }\n      r: { restore: db, after: s }\n"
+                           "      t: { manual: \"${r.tiem} ${r.time} ${s.any}\", after: r }"),
+                 "9:20: runbooks.r.steps.t.manual.text: 'r' leaves no 'tiem'",
+                 "did you mean 'time'?");
     expect_fault(
         with_step("{ sql.check: { on: first, query: q, expect: 1 } }"),
         "7:29: runbooks.r.steps.s.sql.check.on: 'first' may not have run before this step");

@@ -193,6 +193,12 @@ std::string step_table(bool available) {
             text += fmt::format("| `{}` | {}{} | {} |\n", argument.name, word(argument.type),
                                 argument.required ? ", **required**" : "", argument.description);
         }
+        if (!kind.outputs.empty()) {
+            text += "\nLeaves";
+            for (auto output : kind.outputs)
+                text += fmt::format(" `{}`", output);
+            text += ".\n";
+        }
         text += "\n";
     }
     return text;

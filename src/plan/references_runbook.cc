@@ -96,8 +96,22 @@ class RunbookChecker {
                 check_.name(path, placeholder.name, "parameter", names_of(runbook_.parameters));
             } else {
                 check_earlier(path, placeholder.name);
+                check_output(path, placeholder);
             }
         }
+    }
+
+    void check_output(std::string const& path, Placeholder const& placeholder) {
+        auto const* step = runbook_.steps.find(placeholder.name);
+        auto const* kind = step ? find_step_kind(step->kind) : nullptr;
+        if (kind == nullptr || kind->outputs.empty())
+            return;
+        std::vector<std::string> known(kind->outputs.begin(), kind->outputs.end());
+        if (std::find(known.begin(), known.end(), placeholder.output) != known.end())
+            return;
+        check_.fault(path, fmt::format("'{}' leaves no '{}'", placeholder.name, placeholder.output),
+                     did_you_mean(placeholder.output, known,
+                                  fmt::format("{} leaves {}", kind->name, join(known, ", "))));
     }
 
     void check_earlier(std::string const& path, std::string const& step) {

@@ -30,6 +30,14 @@ std::vector<Argument> restore(std::vector<Argument> more = {}) {
     return arguments;
 }
 
+std::vector<std::string_view> restore_outputs(std::vector<std::string_view> more = {}) {
+    std::vector<std::string_view> outputs = {"dataset", "kind",    "target",     "point",
+                                             "time",    "lsn",     "repository", "files",
+                                             "bytes",   "verified"};
+    outputs.insert(outputs.end(), more.begin(), more.end());
+    return outputs;
+}
+
 std::vector<Argument> workload(std::vector<Argument> more) {
     std::vector<Argument> arguments = {
         optional("deployment", T::text, "The deployment."),
@@ -41,154 +49,132 @@ std::vector<Argument> workload(std::vector<Argument> more) {
     return arguments;
 }
 
-constexpr bool kYes = true, kNo = false;
+// Whether a step may be run again after a crash without asking.
+enum class Again { freely, asks };
+using Outputs = std::vector<std::string_view>;
 
-// name, what it does, runs in this version, idempotent, arguments
-std::vector<StepKind> make_kinds() {
+StepKind now(std::string_view name, Again again, std::string_view description,
+             std::vector<Argument> arguments, Outputs outputs = {}) {
     return {
-        {"restore", "Restores a dataset of any kind.", kYes, kYes, restore()},
-        {"files.restore", "Restores files: writes only what differs.", kYes, kYes, restore()},
-        {"models.restore", "Restores model files and validates them.", kYes, kYes, restore()},
-        {"postgres.restore", "Restores a database cluster into a data directory.", kYes, kYes,
-         restore(
-             {optional("timeline", T::integer, "The timeline to follow; without it, the newest."),
-              optional("start", T::boolean,
-                       "Start it, on a Unix socket alone, until the run ends.")})},
-        {"verify",
-         "Reads a dataset's recovery point in full and checks it.",
-         kYes,
-         kYes,
-         {optional("dataset", T::dataset, "The dataset whose newest point is read."),
-          optional("point", T::text, "The recovery point.")}},
-        {"sql.check",
-         "Asks a database and checks the answer.",
-         kYes,
-         kYes,
-         {required("query", T::text, "A query whose first value is looked at."),
-          optional("on", T::step, "The step that restored the database."),
-          optional("connect", T::text, "Or a libpq connection string, without password."),
-          optional("database", T::text, "The database of the cluster."),
-          optional("expect", T::scalar, "What the value must be: `> 0`, `0..5`, `= 12` or a text."),
-          optional("fresh_within", T::duration, "The value is a time at most so long ago.")}},
-        {"command",
-         "Runs a program, without a shell.",
-         kYes,
-         kNo,
-         {required("argv", T::texts, "The program and its arguments."),
-          optional("directory", T::path, "Where it runs."),
-          optional("environment", T::map, "Variables beside PATH, HOME, LANG and TZ.")}},
-        {"manual",
-         "Asks a person to do something, and waits for the answer.",
-         kYes,
-         kNo,
-         {required("text", T::text, "What is to be done.")}},
-        {"notify",
-         "Tells people by mail.",
-         kYes,
-         kNo,
-         {required("to", T::people, "People and teams."),
-          required("subject", T::text, "The subject line."),
-          required("text", T::text, "The message.")}},
+        name, description, true, again == Again::freely, std::move(arguments), std::move(outputs)};
+}
+StepKind later(std::string_view name, Again again, std::string_view description,
+               std::vector<Argument> arguments) {
+    return {name, description, false, again == Again::freely, std::move(arguments)};
+}
 
-        {"service.probe",
-         "Waits until a service's probe succeeds.",
-         kNo,
-         kYes,
-         {required("service", T::service, "The service."),
-          optional("within", T::duration, "How long it may take.")}},
-        {"http.check",
-         "Asks a URL and checks the answer.",
-         kNo,
-         kYes,
-         {required("url", T::text, "The URL."), optional("body", T::text, "What is sent to it."),
-          optional("expect", T::scalar, "What the answer must be."),
-          optional("within", T::duration, "How long it may take.")}},
-        {"postgres.promote",
-         "Ends recovery: the standby becomes a primary.",
-         kNo,
-         kYes,
-         {required("on", T::step, "The step that restored it.")}},
-        {"models.scan",
-         "Looks for code in model files.",
-         kNo,
-         kYes,
-         {required("dataset", T::dataset, "The models."),
-          optional("into", T::text, "Where they were restored to.")}},
-        {"kubernetes.scale", "Sets the number of replicas.", kNo, kYes,
-         workload({required("replicas", T::scalar, "A number, or `remembered`."),
-                   optional("remember", T::boolean, "Keep the number of now for later.")})},
-        {"kubernetes.patch",
-         "Changes values of a config map or secret.",
-         kNo,
-         kYes,
-         {optional("configmap", T::text, "The config map."),
-          optional("secret", T::text, "Or the secret."),
-          optional("namespace", T::text, "Its namespace."),
-          optional("context", T::text, "The context of the kubeconfig."),
-          required("set", T::map, "The values.")}},
-        {"kubernetes.image", "Sets the image of a container, by digest.", kNo, kYes,
-         workload({required("container", T::text, "The container."),
-                   required("image", T::text, "The image: name@sha256:...")})},
-        {"kubernetes.restart", "Restarts a workload.", kNo, kYes, workload({})},
-        {"kubernetes.apply",
-         "Applies manifests.",
-         kNo,
-         kYes,
-         {required("path", T::path, "A file or directory."),
-          optional("namespace", T::text, "The namespace."),
-          optional("context", T::text, "The context of the kubeconfig.")}},
-        {"kubernetes.restore", "Restores the objects of a cluster.", kNo, kYes,
-         restore({optional("namespaces", T::texts, "Only these.")})},
-        {"firewall.isolate",
-         "Cuts hosts off, in both address families.",
-         kNo,
-         kYes,
-         {required("addresses", T::texts, "The addresses or networks."),
-          optional("allow", T::texts, "Who still gets through."),
-          optional("for", T::duration, "Taken back by itself after this time.")}},
-        {"firewall.release",
-         "Takes an isolation back.",
-         kNo,
-         kYes,
-         {required("of", T::step, "The step that isolated.")}},
-        {"evidence.preserve",
-         "Keeps evidence before anything is changed.",
-         kNo,
-         kYes,
-         {required("paths", T::texts, "What is kept."), optional("repository", T::text, "Where.")}},
-        {"credentials.revoke",
-         "Disables accounts with their tokens, keys and certificates.",
-         kNo,
-         kYes,
-         {required("accounts", T::texts, "The accounts.")}},
-        {"credentials.rotate",
-         "Makes new credentials, and proves that the old ones are refused.",
-         kNo,
-         kNo,
-         {required("dataset", T::dataset, "The credentials."),
-          optional("only", T::texts, "Not all of them.")}},
-        {"hardware.drain",
-         "Takes the work off boards.",
-         kNo,
-         kYes,
-         {required("dataset", T::dataset, "The boards.")}},
-        {"hardware.reset",
-         "Initialises boards anew.",
-         kNo,
-         kNo,
-         {required("dataset", T::dataset, "The boards.")}},
-        {"hardware.test",
-         "Tests boards.",
-         kNo,
-         kYes,
-         {required("dataset", T::dataset, "The boards.")}},
-        {"hardware.resume",
-         "Gives boards their work back.",
-         kNo,
-         kYes,
-         {required("dataset", T::dataset, "The boards.")}},
+// clang-format off
+std::vector<StepKind> make_kinds() {
+    using enum Again;
+    return {
+        now("restore", freely, "Restores a dataset of any kind.", restore(), restore_outputs({"database", "socket"})),
+        now("files.restore", freely, "Restores files: writes only what differs.", restore(), restore_outputs()),
+        now("models.restore", freely, "Restores model files and validates them.", restore(), restore_outputs()),
+        now("postgres.restore", freely, "Restores a database cluster into a data directory.", restore({
+            optional("timeline", T::integer, "The timeline to follow; without it, the newest."),
+            optional("start", T::boolean, "Start it, on a Unix socket alone, until the run ends."),
+        }), restore_outputs({"database", "socket"})),
+        now("verify", freely, "Reads a dataset's recovery point in full and checks it.", {
+            optional("dataset", T::dataset, "The dataset whose newest point is read."),
+            optional("point", T::text, "The recovery point."),
+        }),
+        now("sql.check", freely, "Asks a database and checks the answer.", {
+            required("query", T::text, "A query whose first value is looked at."),
+            optional("on", T::step, "The step that restored the database."),
+            optional("connect", T::text, "Or a libpq connection string, without password."),
+            optional("database", T::text, "The database of the cluster."),
+            optional("expect", T::scalar, "What the value must be: `> 0`, `0..5`, `= 12` or a text."),
+            optional("fresh_within", T::duration, "The value is a time at most so long ago."),
+        }, {"value", "newest"}),
+        now("command", asks, "Runs a program, without a shell.", {
+            required("argv", T::texts, "The program and its arguments."),
+            optional("directory", T::path, "Where it runs."),
+            optional("environment", T::map, "Variables beside PATH, HOME, LANG and TZ."),
+        }, {"exit_code"}),
+        now("manual", asks, "Asks a person to do something, and waits for the answer.", {
+            required("text", T::text, "What is to be done."),
+        }),
+        now("notify", asks, "Tells people by mail.", {
+            required("to", T::people, "People and teams."),
+            required("subject", T::text, "The subject line."),
+            required("text", T::text, "The message."),
+        }, {"recipients"}),
+
+        later("service.probe", freely, "Waits until a service's probe succeeds.", {
+            required("service", T::service, "The service."),
+            optional("within", T::duration, "How long it may take."),
+        }),
+        later("http.check", freely, "Asks a URL and checks the answer.", {
+            required("url", T::text, "The URL."),
+            optional("body", T::text, "What is sent to it."),
+            optional("expect", T::scalar, "What the answer must be."),
+            optional("within", T::duration, "How long it may take."),
+        }),
+        later("postgres.promote", freely, "Ends recovery: the standby becomes a primary.", {
+            required("on", T::step, "The step that restored it."),
+        }),
+        later("models.scan", freely, "Looks for code in model files.", {
+            required("dataset", T::dataset, "The models."),
+            optional("into", T::text, "Where they were restored to."),
+        }),
+        later("kubernetes.scale", freely, "Sets the number of replicas.", workload({
+            required("replicas", T::scalar, "A number, or `remembered`."),
+            optional("remember", T::boolean, "Keep the number of now for later."),
+        })),
+        later("kubernetes.patch", freely, "Changes values of a config map or secret.", {
+            optional("configmap", T::text, "The config map."),
+            optional("secret", T::text, "Or the secret."),
+            optional("namespace", T::text, "Its namespace."),
+            optional("context", T::text, "The context of the kubeconfig."),
+            required("set", T::map, "The values."),
+        }),
+        later("kubernetes.image", freely, "Sets the image of a container, by digest.", workload({
+            required("container", T::text, "The container."),
+            required("image", T::text, "The image: name@sha256:..."),
+        })),
+        later("kubernetes.restart", freely, "Restarts a workload.", workload({})),
+        later("kubernetes.apply", freely, "Applies manifests.", {
+            required("path", T::path, "A file or directory."),
+            optional("namespace", T::text, "The namespace."),
+            optional("context", T::text, "The context of the kubeconfig."),
+        }),
+        later("kubernetes.restore", freely, "Restores the objects of a cluster.", restore({
+            optional("namespaces", T::texts, "Only these."),
+        })),
+        later("firewall.isolate", freely, "Cuts hosts off, in both address families.", {
+            required("addresses", T::texts, "The addresses or networks."),
+            optional("allow", T::texts, "Who still gets through."),
+            optional("for", T::duration, "Taken back by itself after this time."),
+        }),
+        later("firewall.release", freely, "Takes an isolation back.", {
+            required("of", T::step, "The step that isolated."),
+        }),
+        later("evidence.preserve", freely, "Keeps evidence before anything is changed.", {
+            required("paths", T::texts, "What is kept."),
+            optional("repository", T::text, "Where."),
+        }),
+        later("credentials.revoke", freely, "Disables accounts with their tokens, keys and certificates.", {
+            required("accounts", T::texts, "The accounts."),
+        }),
+        later("credentials.rotate", asks, "Makes new credentials, and proves that the old ones are refused.", {
+            required("dataset", T::dataset, "The credentials."),
+            optional("only", T::texts, "Not all of them."),
+        }),
+        later("hardware.drain", freely, "Takes the work off boards.", {
+            required("dataset", T::dataset, "The boards."),
+        }),
+        later("hardware.reset", asks, "Initialises boards anew.", {
+            required("dataset", T::dataset, "The boards."),
+        }),
+        later("hardware.test", freely, "Tests boards.", {
+            required("dataset", T::dataset, "The boards."),
+        }),
+        later("hardware.resume", freely, "Gives boards their work back.", {
+            required("dataset", T::dataset, "The boards."),
+        }),
     };
 }
+// clang-format on
 
 }  // namespace
 

@@ -37,6 +37,8 @@ struct StepKind {
     bool available = false;   // false: known and kept, but this version cannot run it
     bool idempotent = false;  // may be run again after a crash without asking
     std::vector<Argument> arguments;
+    // What a later step may write as ${step.output}; empty: not known beforehand.
+    std::vector<std::string_view> outputs = {};
 
     Argument const* find(std::string_view argument) const;
     // Whether the first argument may stand alone, without the mapping: `manual: "Call them"`.
