@@ -52,20 +52,20 @@ bool looks_incompressible(ByteView raw) {
     return !ZSTD_isError(size) && size > kSampleBytes - kSampleBytes / 32;
 }
 
-Result<Encoded> encode_frame(ByteView raw, int zstd_level) {
+Result<Encoded> encode_frame(ByteView raw, int zstd_level, Bytes& scratch) {
     assert(!raw.empty() && raw.size() <= kFrameRawBytesMax);
-    if (looks_incompressible(raw)) return Encoded{};
+    Encoded plain{Codec::raw, raw};
+    if (looks_incompressible(raw)) return plain;
     auto* context = compressor();
     if (!context) return fail(ErrorKind::internal, "compress: out of memory");
-    Bytes packed(ZSTD_compressBound(raw.size()));
-    auto size = ZSTD_compressCCtx(context, packed.data(), packed.size(), raw.data(), raw.size(),
+    if (auto bound = ZSTD_compressBound(raw.size()); scratch.size() < bound) scratch.resize(bound);
+    auto size = ZSTD_compressCCtx(context, scratch.data(), scratch.size(), raw.data(), raw.size(),
                                   std::clamp(zstd_level, kZstdLevelMin, kZstdLevelMax));
     if (ZSTD_isError(size)) {
         return fail(ErrorKind::internal, std::string("compress: ") + ZSTD_getErrorName(size));
     }
-    if (size > raw.size() - raw.size() / 64 || size >= raw.size()) return Encoded{};
-    packed.resize(size);
-    return Encoded{Codec::zstd, std::move(packed)};
+    if (size > raw.size() - raw.size() / 64 || size >= raw.size()) return plain;
+    return Encoded{Codec::zstd, ByteView(scratch).first(size)};
 }
 
 Result<void> decode_frame(Codec codec, ByteView stored, ByteSpan raw) {

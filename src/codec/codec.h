@@ -18,13 +18,13 @@ inline constexpr int kZstdLevelMax = 19;
 
 struct Encoded {
     Codec codec = Codec::raw;
-    Bytes bytes;  // empty for Codec::raw: the input itself is what is stored
+    ByteView bytes;  // in the scratch, or the input itself for Codec::raw
 };
 
 // Makes `raw` (1 to kFrameRawBytesMax bytes) small. A sample decides whether zstd is tried at all,
-// and zstd must win 1/64 to be taken. The same input and level give the same output. Fails only when
-// memory is short (`internal`).
-Result<Encoded> encode_frame(ByteView raw, int zstd_level);
+// and zstd must win 1/64 to be taken. The same input and level give the same output. `scratch` is made
+// large enough and may be used again for the next. Fails only when memory is short (`internal`).
+Result<Encoded> encode_frame(ByteView raw, int zstd_level, Bytes& scratch);
 
 // Fills `raw`, whose size is the stated length, exactly. `damaged` when the stored bytes are not one
 // whole encoding of that many bytes; then the content of `raw` is undefined. Never writes beyond it.

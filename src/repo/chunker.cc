@@ -24,7 +24,8 @@ GearTable make_gear_table(ByteView id_key) {
     return table;
 }
 
-Chunker::Chunker(GearTable const& gear, Layout layout) : gear_(gear), layout_(std::move(layout)) {}
+Chunker::Chunker(GearTable const& gear, Layout layout, BufferPool* pool)
+    : gear_(gear), pool_(pool), layout_(std::move(layout)) {}
 
 ByteView Chunker::feed(ByteView bytes) {
     assert(!full_);
@@ -37,8 +38,13 @@ ByteView Chunker::feed(ByteView bytes) {
         full_ = bytes.size() >= wanted;
         size = std::min(bytes.size(), wanted);
     }
-    // A chunk that is not complete usually needs one more read: room for it saves a copy.
-    if (!full_ && buffer_.empty() && size >= kChunkMin) buffer_.reserve(size + kChunkAverage);
+    if (buffer_.empty() && size >= kChunkMin) {
+        // A chunk that is not complete usually needs one more read: room for it saves a copy.
+        auto room = full_ ? size : size + kChunkAverage;
+        if (pool_) buffer_ = pool_->take(room);
+        buffer_.clear();
+        buffer_.reserve(room);
+    }
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
     return bytes.subspan(size);
 }

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/bytes.h"
+#include "repo/buffer_pool.h"
 #include "repo/layout.h"
 
 namespace holdfast {
@@ -35,8 +36,8 @@ inline constexpr std::size_t kStatedChunk = 1u << 20;
 //     if (!chunker.empty()) use(chunker.take());
 class Chunker {
   public:
-    // `gear` outlives the chunker.
-    Chunker(GearTable const& gear, Layout layout);
+    // `gear`, and `pool` if there is one (for large chunks' memory), outlive the chunker.
+    Chunker(GearTable const& gear, Layout layout, BufferPool* pool = nullptr);
 
     // Takes bytes up to the end of the chunk at most; returns those that it did not take. Must not be
     // called while full().
@@ -54,6 +55,7 @@ class Chunker {
     std::size_t to_next_cut() const;
 
     GearTable const& gear_;
+    BufferPool* pool_;
     Layout layout_;
     Bytes buffer_;
     std::uint64_t offset_ = 0;  // of the chunk's start in the stream

@@ -343,7 +343,26 @@ class FetchImpl : public Fetch {
         return {};
     }
 
+    // Memory to open frames in. Not the thread's: a sink may fetch another chunk while it looks at this.
+    std::unique_ptr<FrameScratch> take_scratch() {
+        std::lock_guard lock(scratch_mutex_);
+        if (scratches_.empty()) return std::make_unique<FrameScratch>();
+        auto scratch = std::move(scratches_.back());
+        scratches_.pop_back();
+        return scratch;
+    }
+    void give_scratch(std::unique_ptr<FrameScratch> scratch) {
+        std::lock_guard lock(scratch_mutex_);
+        scratches_.push_back(std::move(scratch));
+    }
+
     void perform(Batch& batch, Read const& read) {
+        auto scratch = take_scratch();
+        perform(batch, read, *scratch);
+        give_scratch(std::move(scratch));
+    }
+
+    void perform(Batch& batch, Read const& read, FrameScratch& scratch) {
         auto const& location = read.frames.front().location();
         auto key = PackKey::derive(repository_.keys().repository, data_, location.header);
         if (!key) {
@@ -357,7 +376,9 @@ class FetchImpl : public Fetch {
             if (batch.ended()) return;
             if (sealed) {
                 auto bytes = ByteView(*sealed).subspan(frame.begin() - read.begin(), frame.end() - frame.begin());
-                deliver(batch, frame, open_frame(*key, frame.location().frame_number, frame.location().frame, bytes));
+                deliver(batch, frame,
+                        open_frame(*key, frame.location().frame_number, frame.location().frame, bytes,
+                                   scratch));
                 continue;
             }
             // What can't be read at once may be readable in part: a pack that was cut off.
@@ -369,24 +390,26 @@ class FetchImpl : public Fetch {
                 deliver(batch, frame, fail(sealed.error()));
                 continue;
             }
-            deliver(batch, frame, read_frame(*key, frame.location(), batch.stop));
+            deliver(batch, frame, read_frame(*key, frame.location(), scratch, batch.stop));
         }
     }
 
-    Result<Bytes> read_frame(PackKey const& key, ChunkLocation const& location, std::stop_token stop) {
+    // The result lies in the scratch.
+    Result<ByteView> read_frame(PackKey const& key, ChunkLocation const& location, FrameScratch& scratch,
+                                std::stop_token stop) {
         auto sealed = TRY(repository_.store().get_range(pack_key(location.pack), location.frame_offset,
                                                         location.frame.stored, stop));
-        return open_frame(key, location.frame_number, location.frame, sealed);
+        return open_frame(key, location.frame_number, location.frame, sealed, scratch);
     }
 
     // Hands the frame's chunks to the sink, or notes why not.
-    void deliver(Batch& batch, FrameRead const& frame, Result<Bytes> raw) {
+    void deliver(Batch& batch, FrameRead const& frame, Result<ByteView> raw) {
         if (!raw) {
             give_up(batch, frame, std::move(raw.error()));
             return;
         }
         for (auto const& want : frame.wants) {
-            auto bytes = ByteView(*raw).subspan(want.location.offset, want.location.length);
+            auto bytes = raw->subspan(want.location.offset, want.location.length);
             if (id_of(bytes) != batch.wants[want.index]) {
                 note(batch, want, other_bytes());
                 continue;
@@ -425,8 +448,9 @@ class FetchImpl : public Fetch {
             }
         }
         auto pack = TRY(PackKey::derive(repository_.keys().repository, data_, location.header));
-        auto bytes = TRY(read_frame(pack, location, stop));
-        auto raw = std::make_shared<Bytes const>(std::move(bytes));
+        // No call of others until it is copied.
+        auto bytes = TRY(read_frame(pack, location, thread_frame_scratch(), stop));
+        auto raw = std::make_shared<Bytes const>(bytes.begin(), bytes.end());
         std::lock_guard lock(cache_mutex_);
         if (!cache_index_.contains(key)) {
             cache_.push_front({key, raw});
@@ -446,6 +470,9 @@ class FetchImpl : public Fetch {
     FetchLimits const limits_;
     HmacKey const id_key_;
     BoxKey const data_;
+
+    std::mutex scratch_mutex_;
+    std::vector<std::unique_ptr<FrameScratch>> scratches_;
 
     using FrameKey = std::pair<std::uint32_t, std::uint32_t>;
     struct CachedFrame {

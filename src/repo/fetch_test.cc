@@ -132,6 +132,23 @@ TEST_P(FetchTest, AWantThatIsAskedForTwiceComesTwice) {
     EXPECT_EQ(calls, std::vector<int>(twice.size(), 1));
 }
 
+TEST_P(FetchTest, ASinkMayFetchItself) {
+    auto fetch = begin();
+    std::mutex mutex;
+    std::size_t good = 0;
+    ASSERT_TRUE(fetch->chunks(
+        wants,
+        [&](std::size_t index, Result<ByteView> const& chunk) -> Result<void> {
+            auto other = fetch->chunk(wants[(index + 9) % wants.size()], {});
+            EXPECT_TRUE(other);
+            std::lock_guard lock(mutex);
+            good += chunk && fetch->id_of(*chunk) == wants[index] ? 1 : 0;
+            return {};
+        },
+        {}));
+    EXPECT_EQ(good, wants.size());
+}
+
 TEST_P(FetchTest, MemoryInFlightIsBoundedAndNothingStarves) {
     auto fetch = begin({.in_flight_bytes = 1});
     auto outcome = fetch_all(*fetch);

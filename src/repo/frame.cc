@@ -1,6 +1,7 @@
 #include "repo/frame.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace holdfast {
 namespace {
@@ -76,19 +77,17 @@ Bytes PackKey::associated(Slot slot) const {
     return writer.take();
 }
 
-Bytes PackKey::seal(Slot slot, ByteView stored) const {
-    Bytes sealed(stored.size() + kGcmTagBytes);
+void PackKey::seal(Slot slot, ByteView stored, ByteSpan sealed) const {
+    assert(sealed.size() == stored.size() + kGcmTagBytes);
     gcm_seal(key_.view(), nonce_of(slot.number), associated(slot), stored, sealed);
-    return sealed;
 }
 
-Result<Bytes> PackKey::open(Slot slot, ByteView sealed) const {
-    if (sealed.size() < kGcmTagBytes) return fail(ErrorKind::damaged, "sealed bytes end early");
-    Bytes stored(sealed.size() - kGcmTagBytes);
+Result<void> PackKey::open(Slot slot, ByteView sealed, ByteSpan stored) const {
+    assert(sealed.size() == stored.size() + kGcmTagBytes);
     if (!gcm_open(key_.view(), nonce_of(slot.number), associated(slot), sealed, stored)) {
         return fail(ErrorKind::damaged, "the seal is broken");
     }
-    return stored;
+    return {};
 }
 
 }  // namespace holdfast

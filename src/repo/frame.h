@@ -38,10 +38,12 @@ class PackKey {
     };
     static constexpr std::uint32_t kDirectory = 0xffffffff;
 
-    // stored.size() + 16 bytes. Never twice for one number with other bytes: the number is the nonce.
-    Bytes seal(Slot slot, ByteView stored) const;
-    // `damaged` when it is not what was sealed in this slot of this pack of this repository.
-    Result<Bytes> open(Slot slot, ByteView sealed) const;
+    // `sealed` has stored.size() + 16 bytes. Never twice for one number with other bytes: the number
+    // is the nonce.
+    void seal(Slot slot, ByteView stored, ByteSpan sealed) const;
+    // `damaged` when it is not what was sealed in this slot of this pack of this repository. `stored`
+    // has sealed.size() - 16 bytes.
+    Result<void> open(Slot slot, ByteView sealed, ByteSpan stored) const;
 
   private:
     PackKey(RepositoryId const& repository, Secret key)

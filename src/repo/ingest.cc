@@ -97,7 +97,7 @@ Result<void> store_chunk_of(Pipeline& pipeline, ChunkNames& names, ChunkKind kin
 ListStream::ListStream(Pipeline& pipeline, ChunkNames& names, std::uint8_t depth)
     : pipeline_(pipeline),
       names_(names),
-      chunker_(pipeline.gear(), Layout{}),
+      chunker_(pipeline.gear(), Layout{}, &pipeline.buffers()),
       list_(std::make_unique<ExtentList>(pipeline, names, depth)) {}
 ListStream::~ListStream() = default;
 
@@ -126,7 +126,7 @@ class StreamImpl : public Ingest::Stream {
     StreamImpl(std::shared_ptr<Pipeline> pipeline, ChunkKind kind, Layout layout)
         : pipeline_(std::move(pipeline)),
           kind_(kind),
-          chunker_(pipeline_->gear(), std::move(layout)),
+          chunker_(pipeline_->gear(), std::move(layout), &pipeline_->buffers()),
           list_(*pipeline_, names_, 0) {}
 
     Result<void> append(ByteView bytes) override {

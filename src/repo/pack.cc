@@ -192,8 +192,10 @@ PackBuilder::Frame& PackBuilder::reserve(Codec codec, ChunkKind kind, std::size_
 
 Result<void> PackBuilder::seal(Frame& frame, ByteView encoded, ByteView raw) const {
     assert(encoded.size() + kGcmTagBytes == frame.record.stored && raw.size() == frame.record.raw);
-    frame.sealed = key_.seal(frame.slot, encoded);
-    auto opened = open_frame(key_, frame.slot.number, frame.record, frame.sealed);
+    frame.sealed.resize(frame.record.stored);
+    key_.seal(frame.slot, encoded, frame.sealed);
+    auto opened =
+        open_frame(key_, frame.slot.number, frame.record, frame.sealed, thread_frame_scratch());
     if (!opened || !std::equal(raw.begin(), raw.end(), opened->begin(), opened->end())) {
         return fail(ErrorKind::internal,
                     "a sealed frame does not open to what went in: bad memory or a broken codec",
@@ -217,10 +219,11 @@ SealedPack PackBuilder::finish() && {
     directory.chunks = std::move(chunks_);
     ByteWriter plain;
     encode(directory, plain);
-    auto sealed = key_.seal({.number = PackKey::kDirectory,
-                             .kind = 0,
-                             .raw_length = static_cast<std::uint32_t>(plain.size())},
-                            plain.view());
+    Bytes sealed(plain.size() + kGcmTagBytes);
+    key_.seal({.number = PackKey::kDirectory,
+               .kind = 0,
+               .raw_length = static_cast<std::uint32_t>(plain.size())},
+              plain.view(), sealed);
 
     ByteWriter lengths;
     auto body = padded(bytes_ + sealed.size());
@@ -307,11 +310,24 @@ Result<PackTrailer> check_sectors(ByteView pack) {
     return trailer;
 }
 
-Result<Bytes> open_frame(PackKey const& key, std::uint32_t number, PackFrame const& frame, ByteView sealed) {
-    auto stored = TRY(key.open(
-        {.number = number, .kind = static_cast<std::uint8_t>(frame.kind), .raw_length = frame.raw}, sealed));
+FrameScratch& thread_frame_scratch() {
+    static thread_local FrameScratch scratch;
+    return scratch;
+}
+
+Result<ByteView> open_frame(PackKey const& key, std::uint32_t number, PackFrame const& frame, ByteView sealed,
+                            FrameScratch& scratch) {
+    if (sealed.size() != frame.stored || frame.stored < kGcmTagBytes) return malformed("a frame that ends early");
+    // Never made smaller: growing again would clear what is overwritten anyway.
+    auto grown = [](Bytes& bytes, std::size_t size) {
+        if (bytes.size() < size) bytes.resize(size);
+        return ByteSpan(bytes).first(size);
+    };
+    auto stored = grown(scratch.stored, frame.stored - kGcmTagBytes);
+    TRY(key.open({.number = number, .kind = static_cast<std::uint8_t>(frame.kind), .raw_length = frame.raw},
+                 sealed, stored));
     if (frame.codec == Codec::raw && stored.size() == frame.raw) return stored;
-    Bytes raw(frame.raw);
+    auto raw = grown(scratch.raw, frame.raw);
     TRY(decode_frame(frame.codec, stored, raw));
     return raw;
 }
@@ -331,8 +347,9 @@ Result<void> check_sealed(ByteView pack, PackTrailer const& trailer, PackId cons
             {ErrorKind::damaged, "holds pack " + PackId::from_bytes(hash).brief() + " under this name", {}});
     }
     auto plain_bytes = trailer.directory_bytes - static_cast<std::uint32_t>(kGcmTagBytes);
-    auto opened = key.open({.number = PackKey::kDirectory, .kind = 0, .raw_length = plain_bytes}, sealed);
-    auto plain = TRY(std::move(opened).within("directory"));
+    Bytes plain(plain_bytes);
+    auto opened = key.open({.number = PackKey::kDirectory, .kind = 0, .raw_length = plain_bytes}, sealed, plain);
+    TRY(std::move(opened).within("directory"));
     ByteReader reader(plain);
     auto directory = TRY(decode_directory(reader));
     if (!reader.done()) return malformed("directory: bytes behind its end");
@@ -356,13 +373,14 @@ Result<void> check_sealed(ByteView pack, PackTrailer const& trailer, PackId cons
     std::uint64_t offset = kPackHeaderBytes;
     for (std::uint32_t number = 0; number < frames.size(); ++number) {
         auto const& frame = frames[number];
-        auto raw = open_frame(key, number, frame, pack.subspan(offset, frame.stored));
+        auto raw = open_frame(key, number, frame, pack.subspan(offset, frame.stored),
+                              thread_frame_scratch());
         offset += frame.stored;
         if (!raw) report.errors.push_back(std::move(raw.error()).within(fmt::format("frame {}", number)));
         std::size_t at = 0;
         for (std::uint32_t i = 0; i < frame.chunks; ++i, ++chunk) {
             if (raw) {
-                auto bytes = ByteView(*raw).subspan(at, chunk->length);
+                auto bytes = raw->subspan(at, chunk->length);
                 at += chunk->length;
                 auto found = id_key.of(bytes);
                 if (ChunkId::from_bytes(found) == chunk->id) continue;

@@ -84,6 +84,7 @@ class PackBuilder {
     Frame& reserve(Codec codec, ChunkKind kind, std::size_t encoded, std::span<PackChunk const> chunks);
     // Seals `encoded` into the frame, then opens and decodes what was sealed and compares it with
     // `raw`. `internal`, naming memory, when they differ: such a pack must not be stored.
+    // frame.sealed may have room already.
     Result<void> seal(Frame& frame, ByteView encoded, ByteView raw) const;
     // Sealed bytes so far, reserved ones included.
     std::uint64_t bytes() const { return bytes_; }
@@ -129,7 +130,16 @@ struct PackReport {
 PackReport check_pack(ByteView pack, PackId const& id, RepositoryId const& repository,
                       BoxKey const& data, HmacKey const& id_key);
 
-// Opens and decodes one frame. `damaged` when it is not what was sealed there.
-Result<Bytes> open_frame(PackKey const& key, std::uint32_t number, PackFrame const& frame, ByteView sealed);
+// Memory to open frames in, used again from frame to frame.
+struct FrameScratch {
+    Bytes stored;
+    Bytes raw;
+};
+// One for each thread: what open_frame() returned is good until the thread's next use of it.
+FrameScratch& thread_frame_scratch();
+// Opens and decodes one frame; the result lies in the scratch. `damaged` when it is not what was sealed
+// there.
+Result<ByteView> open_frame(PackKey const& key, std::uint32_t number, PackFrame const& frame, ByteView sealed,
+                            FrameScratch& scratch);
 
 }  // namespace holdfast

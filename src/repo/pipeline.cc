@@ -23,6 +23,8 @@ Pipeline::Pipeline(Repository& repository, std::shared_ptr<Index> index, IngestL
       limits_(limits),
       id_key_(repository.keys().id_key.view()),
       gear_(make_gear_table(repository.keys().id_key.view())),
+      // Buffers come back a pack at a time.
+      buffers_(limits.pack_bytes + limits.frames_in_flight_bytes / 2),
       forward_stop_(std::move(stop), [this] { stop_.request_stop(); }) {}
 
 bool Pipeline::stopping() const {
@@ -100,16 +102,23 @@ Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Bytes bytes) {
             pending_.insert(id);
         }
     }
-    if (known) return id;
+    if (known) {
+        buffers_.give(std::move(bytes));
+        return id;
+    }
     PackChunk chunk{id, static_cast<std::uint32_t>(bytes.size())};
     if (bytes.size() >= kLargeChunk) {
         TRY(submit_frame(kind, std::move(bytes), {chunk}));
         return id;
     }
     auto& group = groups_[group_of(kind)];
-    if (group.raw.empty()) group.raw.reserve(kSolidFrame + kLargeChunk);
+    if (group.raw.empty()) {
+        group.raw = buffers_.take(kSolidFrame + kLargeChunk);
+        group.raw.clear();
+    }
     group.raw.insert(group.raw.end(), bytes.begin(), bytes.end());
     group.chunks.push_back(chunk);
+    buffers_.give(std::move(bytes));
     if (group.raw.size() >= kSolidFrame) TRY(submit_group(kind));
     return id;
 }
@@ -132,18 +141,19 @@ Result<void> Pipeline::submit_frame(ChunkKind kind, Bytes raw, std::vector<PackC
     }
     // Shared, because a task must be copyable.
     auto frame = std::make_shared<FrameTask>(FrameTask{kind, std::move(raw), std::move(chunks)});
-    post([frame](Pipeline& self) {
+    post([frame, size](Pipeline& self) {
         auto done = self.seal_frame(*frame);
+        self.buffers_.give(std::move(frame->raw));
         std::lock_guard lock(self.mutex_);
-        self.frame_bytes_ -= frame->raw.size();
+        self.frame_bytes_ -= size;
         return done;
     });
     return {};
 }
 
-Result<void> Pipeline::seal_frame(FrameTask const& task) {
-    auto encoded = TRY(encode_frame(task.raw, limits_.zstd_level));
-    auto stored = encoded.codec == Codec::raw ? ByteView(task.raw) : ByteView(encoded.bytes);
+Result<void> Pipeline::seal_frame(FrameTask& task) {
+    static thread_local Bytes scratch;
+    auto encoded = TRY(encode_frame(task.raw, limits_.zstd_level, scratch));
 
     // A frame's place is given when its size is known; packs fill in about the order of the data.
     std::shared_ptr<OpenPack> pack;
@@ -159,10 +169,11 @@ Result<void> Pipeline::seal_frame(FrameTask const& task) {
             open->builder = std::move(builder);
         }
         pack = open;
-        frame = &pack->builder->reserve(encoded.codec, task.kind, stored.size(), task.chunks);
+        frame = &pack->builder->reserve(encoded.codec, task.kind, encoded.bytes.size(), task.chunks);
         if (pack->builder->bytes() >= limits_.pack_bytes) close_pack(open);
     }
-    TRY(pack->builder->seal(*frame, stored, task.raw));
+    frame->sealed = buffers_.take(frame->record.stored);
+    TRY(pack->builder->seal(*frame, encoded.bytes, task.raw));
 
     bool complete = false;
     {
@@ -185,6 +196,7 @@ Result<void> Pipeline::store_pack(std::shared_ptr<OpenPack> const& pack) {
     pack->builder.reset();
     auto put = repository_.store().put(pack_key(sealed.summary.id), sealed.views(), stop_.get_token());
     TRY(std::move(put).within("store pack " + sealed.summary.id.brief()));
+    for (auto& part : sealed.parts) buffers_.give(std::move(part));
     sealed.parts.clear();
 
     std::vector<PackSummary> batch;

@@ -36,6 +36,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     Result<void> check() const;
     IngestStatistics statistics() const;
     GearTable const& gear() const { return gear_; }
+    // Where the memory of chunks comes from and goes to.
+    BufferPool& buffers() { return buffers_; }
 
   private:
     // Chunks that wait for a frame of their kind to fill.
@@ -65,7 +67,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     void post(Task task);
 
     // The tasks.
-    Result<void> seal_frame(FrameTask const& task);
+    Result<void> seal_frame(FrameTask& task);
     Result<void> store_pack(std::shared_ptr<OpenPack> const& pack);
     Result<void> store_segment(std::vector<PackSummary> const& packs);
     // With the lock held.
@@ -80,6 +82,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     HmacKey const id_key_;
     GearTable const gear_;
     std::stop_source stop_;
+    BufferPool buffers_;
 
     // The producer's own.
     std::array<Group, 3> groups_;
