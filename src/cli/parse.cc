@@ -6,11 +6,8 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/workspace_options.h"
 #include "os/signals.h"
-
-#ifndef HOLDFAST_VERSION
-#define HOLDFAST_VERSION "0.0.0"
-#endif
 
 namespace holdfast::cli {
 namespace {
@@ -23,6 +20,7 @@ std::string option_name(OptionSpec const& option) {
 
 struct Values {
     std::map<std::string, std::vector<std::string>> texts;
+    std::map<std::string, std::string> singles;  // positional arguments of which there is one
     std::map<std::string, bool> switches;
 };
 
@@ -40,9 +38,10 @@ void add_option(CLI::App& app, OptionSpec const& option, Values& values) {
 void add_command(CLI::App& app, Command const& command, Values& values) {
     app.description(command.summary + (command.details.empty() ? "" : "\n\n" + command.details));
     for (auto const& argument : command.arguments) {
-        auto* added = app.add_option(argument.name, values.texts[argument.name], argument.help);
+        auto* added = argument.many
+                          ? app.add_option(argument.name, values.texts[argument.name], argument.help)
+                          : app.add_option(argument.name, values.singles[argument.name], argument.help);
         if (!argument.optional) added->required();
-        if (!argument.many) added->expected(argument.optional ? 0 : 1, 1);
         added->type_name("");
     }
     for (auto const& option : command.options) add_option(app, option, values);
@@ -75,12 +74,16 @@ int run_command(Command const& command, Values& global, Values& own) {
                           .quiet = global.switches["quiet"],
                           .verbose = global.switches["verbose"],
                           .progress = !global.switches["no-progress"]};
-    auto stop = install_stop_signals();
+    StopOnSignals signals;
+    take_password_from_environment();
     Output output(options, system_clock());
-    Invocation invocation(command, output, stop);
+    Invocation invocation(command, output, signals.token());
     for (auto const* values : {&global, &own}) {
         for (auto const& [name, texts] : values->texts) {
             if (!texts.empty()) invocation.set(name, texts);
+        }
+        for (auto const& [name, text] : values->singles) {
+            if (!text.empty()) invocation.set(name, {text});
         }
         for (auto const& [name, on] : values->switches) {
             if (on) invocation.set(name, {"1"});

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "archive/source.h"
-#include "datasets/workspace.h"
+#include "datasets/run_record.h"
 
 namespace holdfast {
 
@@ -13,12 +13,13 @@ struct BackedUp {
     std::vector<Problem> problems;
     std::uint64_t problem_count = 0;
     std::vector<Finding> findings;
+    std::string cache_warning;  // why the next capture can't build upon this one; mostly empty
 };
 
 // Makes a recovery point of the dataset in the repository `name`, notes it in the catalog (a catalog
 // that can't be written does not fail the backup: `warn` hears of it).
 Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std::string_view repository,
                          ProgressCallback const& progress,
-                         std::function<void(std::string const&)> const& warn, std::stop_token stop);
+                         Warn const& warn, std::stop_token stop);
 
 }  // namespace holdfast

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "datasets/workspace.h"
+#include "datasets/run_record.h"
 
 namespace holdfast {
 
@@ -11,21 +11,21 @@ namespace holdfast {
 //   validated  the application's own checks passed on what came back
 struct Standing {
     std::string dataset, tier, kind;
-    std::optional<Duration> objective;       // RPO
-    std::optional<Duration> interval;        // how often a point is due
+    std::optional<Duration> objective = {};  // RPO
+    std::optional<Duration> interval = {};   // how often a point is due
     // Newest point on each rung: its time (what would come back) and when the rung was reached.
     struct Rung {
         std::optional<PointId> point;
         std::optional<Time> time;     // the state that would come back
         std::optional<Time> reached;
     };
-    Rung stored, hashed, restored, validated;
+    Rung stored = {}, hashed = {}, restored = {}, validated = {};
     std::uint64_t points = 0;
     // RPO counts only what is known to come back: age of the newest point at `hashed` or above.
-    std::optional<Duration> achieved;
+    std::optional<Duration> achieved = {};
     enum class State { met, at_risk, missed, unknown };  // at_risk: 80 % of the objective is used up
     State state = State::unknown;
-    std::string reason;  // why not met, for people
+    std::string reason = {};  // why not met, for people
 };
 std::string_view name(Standing::State state);
 

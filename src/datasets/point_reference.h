@@ -19,9 +19,8 @@ struct FindPointOptions {
 Result<PointReference> find_point(Workspace& workspace, std::string_view text, FindPointOptions options,
                                   std::stop_token stop);
 
-// "POINT:PATH" → point and path. The dataset of a point may itself hold ':' ("files:/srv@latest:a/b"),
-// so the split is at the first ':' behind the last '@' or '~', or, without those, at the first ':'
-// that does not belong to an ad hoc dataset's name.
+// "POINT:PATH" → point and path: split at the colon behind the first "@latest", "@TIME" or "~N"; without
+// one, at the first colon that does not belong to the kind of an ad hoc dataset ("files:").
 std::pair<std::string, std::string> split_point_path(std::string_view text);
 
 }  // namespace holdfast

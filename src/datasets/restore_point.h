@@ -2,6 +2,7 @@
 
 #include "archive/source.h"
 #include "datasets/point_reference.h"
+#include "datasets/run_record.h"
 
 namespace holdfast {
 
@@ -25,7 +26,7 @@ struct RestoredPoint {
 // catalog (`warn` hears when it is not there).
 Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& point,
                                     RestorePointOptions const& options, ProgressCallback const& progress,
-                                    std::function<void(std::string const&)> const& warn,
+                                    Warn const& warn,
                                     std::stop_token stop);
 
 // Compares a restored tree with the point, byte for byte and with its metadata: the differences that

@@ -2,10 +2,11 @@
 
 #include "archive/progress.h"
 #include "datasets/point_reference.h"
+#include "datasets/run_record.h"
 
 namespace holdfast {
 
-struct VerifyOptions {
+struct VerifyPointsOptions {
     bool data = false;     // open every frame and recompute every chunk id
     bool restore = false;  // and restore each dataset's latest point into a scratch directory, compare, validate
     std::string scratch;   // where; empty: under the state directory
@@ -31,8 +32,8 @@ struct VerifyReport {
 
 // Proves a repository, and moves its points up the ladder in the catalog.
 Result<VerifyReport> verify_points(Workspace& workspace, std::string_view repository,
-                                   VerifyOptions const& options, ProgressCallback const& progress,
-                                   std::function<void(std::string const&)> const& warn,
+                                   VerifyPointsOptions const& options, ProgressCallback const& progress,
+                                   Warn const& warn,
                                    std::stop_token stop);
 
 }  // namespace holdfast

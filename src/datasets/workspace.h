@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,8 @@
 #include "repo/repository.h"
 
 namespace holdfast {
+
+inline constexpr char kCatalogFile[] = "catalog.sqlite";  // below the state directory
 
 // How repositories are unlocked. The first that is set wins; a key of the plan comes before asking.
 struct Credentials {
@@ -36,7 +37,7 @@ struct WorkspaceOptions {
 class Workspace {
   public:
     // Reads the plan when there is one: `usage` with every fault when it is wrong.
-    static Result<std::unique_ptr<Workspace>> open(WorkspaceOptions options, std::stop_token stop);
+    static Result<std::unique_ptr<Workspace>> open(WorkspaceOptions options);
     ~Workspace();
 
     bool has_plan() const { return plan_.has_value(); }
@@ -52,9 +53,10 @@ class Workspace {
     // The catalog under the state directory, made when missing.
     Result<Catalog*> catalog();
 
-    // By the plan's name; with --repo there is one, named by its URL. usage when the plan has no such
-    // repository, and what open_repository says.
-    Result<Repository*> repository(std::string_view name, std::stop_token stop);
+    // By the plan's name; with --repo there is one, named by its URL. Opened with a bundle that has
+    // `role`: key_refused when what we were given has not. usage when the plan has no such repository,
+    // else what open_repository says. Stays open as long as the workspace.
+    Result<Repository*> repository(std::string_view name, Role role, std::stop_token stop);
     // The repository that reads start with: --repo, else the plan's first that is not a copy.
     Result<std::string> default_repository() const;
     // Names of all repositories that can be read from, default first.
@@ -65,26 +67,28 @@ class Workspace {
     Result<plan::Dataset> dataset(std::string_view name) const;
     // Repositories that backups of it go to.
     Result<std::vector<std::string>> targets(plan::Dataset const& dataset) const;
-    // Local paths that no backup may contain: repositories in directories, our state and cache.
-    std::vector<std::string> forbidden_paths() const;
+    // Local paths that no backup may contain: repositories in directories.
+    std::vector<std::string> repository_paths() const;
 
     // Opens the store alone, without any key (init, scrub, unlock).
-    Result<std::unique_ptr<Store>> open_store_of(std::string_view name, bool create) const;
+    Result<std::unique_ptr<Store>> open_store_of(std::string_view name, OpenStoreOptions options) const;
     std::string url_of(std::string_view name) const;
     Result<Secret> password(std::string const& prompt) const;
+    // Whether password() asks a person.
+    bool asks_for_password() const { return !options_.credentials.password; }
     RepositoryWorld world();
 
   private:
     explicit Workspace(WorkspaceOptions options);
     struct Opened;
-    Result<KeyBundle> unlock(std::string_view name, Store& store, std::stop_token stop) const;
+    Result<KeyBundle> unlock(std::string_view name, Role role, Store& store, std::stop_token stop);
 
     WorkspaceOptions options_;
     std::optional<Plan> plan_;
     std::string plan_text_;
     std::unique_ptr<Executor> executor_;
-    std::unique_ptr<Catalog> catalog_;
-    std::map<std::string, std::unique_ptr<Opened>, std::less<>> opened_;
+    std::optional<Catalog> catalog_;
+    std::vector<std::unique_ptr<Opened>> opened_;
 };
 
 // HOLDFAST_STATE, $STATE_DIRECTORY, $XDG_STATE_HOME/holdfast, ~/.local/state/holdfast: the first that is

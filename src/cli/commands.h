@@ -1,0 +1,25 @@
+#pragma once
+
+#include "cli/command.h"
+
+namespace holdfast::cli {
+
+// One function for each file that holds a command or a group of commands.
+Command init_command();
+Command key_export_command();
+Command plan_check_command();
+Command plan_show_command();
+Command plan_schema_command();
+Command plan_example_command();
+Command backup_command();
+Command points_command();
+Command ls_command();
+Command cat_command();
+Command diff_command();
+Command restore_command();
+Command verify_command();
+Command status_command();
+Command rescue_command();
+Command generate_command();
+
+}  // namespace holdfast::cli

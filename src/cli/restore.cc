@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/json.h"
+#include "cli/workspace_options.h"
+#include "datasets/restore_point.h"
+
+namespace holdfast::cli {
+namespace {
+
+constexpr std::size_t kShown = 20;
+
+Result<RestorePointOptions> restore_options(Invocation& invocation, PointReference const& point,
+                                            std::string path) {
+    RestorePointOptions options;
+    options.path = std::move(path);
+    auto target = invocation.argument("TARGET");
+    if (invocation.has("in-place") == !target.empty()) {
+        return fail(ErrorKind::usage, "say where to: either TARGET or --in-place");
+    }
+    options.target = target.empty() ? std::filesystem::path(point.info.point.root) : std::filesystem::path(target);
+    if (target.empty() && !options.path.empty()) {
+        auto parent = std::filesystem::path(options.path).parent_path();
+        options.target /= parent;
+    }
+    options.restore.dry_run = invocation.has("dry-run");
+    options.restore.delete_extra = invocation.has("delete");
+    options.restore.set_owner = !invocation.has("no-owner");
+    options.restore.set_special_bits = invocation.has("special-bits");
+    options.restore.skip_damaged = invocation.has("skip-damaged");
+    for (auto const& text : invocation.all("tablespace")) {
+        auto equals = text.find('=');
+        if (equals == std::string::npos) {
+            return fail(ErrorKind::usage, fmt::format("--tablespace: '{}' is not OLD=NEW", printable(text)));
+        }
+        options.tablespaces[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+    return options;
+}
+
+int show(Output& output, PointReference const& point, RestorePointOptions const& options,
+         RestoredPoint const& restored) {
+    auto const& result = restored.result;
+    auto dry = options.restore.dry_run;
+    output.line(fmt::format("{} {} ({}) → {}: {} files, {}, {} {}, {} unchanged{}, in {}",
+                            dry ? "would restore" : "restored", printable(point.info.point.dataset),
+                            point.info.id.brief(), printable(options.target.native()), result.files,
+                            format_bytes(result.bytes), format_bytes(result.bytes_written),
+                            dry ? "to write" : "written", result.files_unchanged,
+                            result.deleted > 0 ? fmt::format(", {} deleted", result.deleted) : "",
+                            format_duration(restored.took)));
+    for (std::size_t i = 0; i < std::min(result.problems.size(), kShown); ++i) {
+        output.warning(fmt::format("{}: {}", printable(result.problems[i].path), result.problems[i].message));
+    }
+    if (result.problem_count > kShown) {
+        output.warning(fmt::format("… and {} more", result.problem_count - kShown));
+    }
+    for (auto const& path : result.damaged) {
+        output.warning(fmt::format("{}: damaged, not restored whole", printable(path)));
+    }
+    bool failed = false;
+    auto findings = nlohmann::json::array();
+    for (auto const& finding : restored.findings) {
+        findings.push_back(to_json(finding));
+        auto bad = finding.verdict == Finding::Verdict::damaged;
+        failed = failed || bad;
+        auto text = fmt::format("{}: {}{}{}", printable(finding.object), name(finding.verdict),
+                                finding.detail.empty() ? "" : ": ", printable(finding.detail));
+        bad ? output.warning(text) : output.detail(text);
+    }
+    auto json = to_json(result);
+    json["event"] = "restored";
+    json["point"] = point.info.id.hex();
+    json["dataset"] = printable(point.info.point.dataset);
+    json["target"] = printable(options.target.native());
+    json["dry_run"] = dry;
+    json["findings"] = findings;
+    json["verified"] = restored.verified;
+    json["seconds"] = std::chrono::duration<double>(restored.took).count();
+    output.document(json.dump());
+    if (!result.damaged.empty()) return kDamaged;
+    if (failed) return kCheckFailed;
+    return result.problem_count > 0 ? kPartial : kDone;
+}
+
+Result<int> run_restore(Invocation& invocation) {
+    auto workspace = TRY(open_workspace(invocation));
+    auto [text, path] = split_point_path(invocation.argument("POINT"));
+    while (path.starts_with('/')) path.erase(0, 1);
+    while (path.ends_with('/')) path.pop_back();
+    auto point = TRY(find_point(*workspace, text, {}, invocation.stop));
+    auto options = TRY(restore_options(invocation, point, path));
+    auto& output = invocation.output;
+    auto restored = TRY(restore_point(*workspace, point, options, output.progress("restore"),
+                                      warn_to(output), invocation.stop));
+    output.end_progress();
+    return show(output, point, options, restored);
+}
+
+}  // namespace
+
+Command restore_command() {
+    return {.name = "restore",
+            .summary = "bring a point back, writing only what differs",
+            .details =
+                "TARGET receives the contents of the dataset's root (a single file: TARGET/its name). What is there "
+                "already and the same is left alone, so an interrupted restore goes on where it was. Names that are "
+                "only in TARGET stay, unless --delete is given. For a PostgreSQL point TARGET becomes the data "
+                "directory. What can't be set (owners without root) is counted and named, exit code 3.",
+            .arguments = {{"POINT", "a point, or POINT:PATH for a part of it"},
+                          {"TARGET", "a directory, made when it is missing", true}},
+            .options = {{.flag = "--in-place", .help = "restore to where it came from"},
+                        {.flag = "-n,--dry-run", .help = "show what would be written, write nothing"},
+                        {.flag = "--delete", .help = "remove from TARGET what the point does not have"},
+                        {.flag = "--no-owner", .help = "do not set owners and groups"},
+                        {.flag = "--special-bits", .help = "set setuid, setgid and file capabilities, too"},
+                        {.flag = "--skip-damaged", .help = "restore what is whole although parts are damaged"},
+                        {.flag = "--tablespace", .value = "OLD=NEW",
+                         .help = "PostgreSQL: put the tablespace that was at OLD to NEW", .many = true}},
+            .run = run_restore};
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,78 @@
+#include "datasets/verify_points.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/json.h"
+#include "cli/workspace_options.h"
+
+namespace holdfast::cli {
+namespace {
+
+Result<int> run_verify(Invocation& invocation) {
+    auto workspace = TRY(open_workspace(invocation));
+    auto name = TRY(workspace->default_repository());
+    VerifyPointsOptions options{.data = invocation.has("data") || invocation.has("restore"),
+                          .restore = invocation.has("restore"),
+                          .scratch = invocation.value("scratch").value_or("")};
+    auto& output = invocation.output;
+    auto report = TRY(verify_points(*workspace, name, options, output.progress("verify"), warn_to(output),
+                                    invocation.stop));
+    output.end_progress();
+
+    auto damage = nlohmann::json::array();
+    for (auto const& item : report.damage) {
+        damage.push_back({{"object", printable(item.object)}, {"message", printable(item.message)}});
+        output.line(output.styled(Style::bad, "damaged ") +
+                    fmt::format("{}: {}", printable(item.object), printable(item.message)));
+    }
+    auto files = nlohmann::json::array();
+    for (auto const& file : report.files) {
+        files.push_back({{"dataset", printable(file.dataset)},
+                         {"point", file.point.hex()},
+                         {"path", printable(file.path)}});
+        output.line(fmt::format("affected {} ({}): {}", printable(file.dataset), file.point.brief(),
+                                printable(file.path)));
+    }
+    auto summary = fmt::format("{} points, {} packs, {} chunks, {} read: {}", report.points, report.packs,
+                               report.chunks, format_bytes(report.bytes_read),
+                               report.whole() ? "whole"
+                                              : fmt::format("{} damaged objects, {} files affected",
+                                                            report.damage.size(), report.file_count));
+    output.line(output.styled(report.whole() ? Style::good : Style::bad, summary));
+    output.document(nlohmann::json{{"event", "verified"},
+                                   {"ok", report.whole()},
+                                   {"data", options.data},
+                                   {"points", report.points},
+                                   {"packs", report.packs},
+                                   {"chunks", report.chunks},
+                                   {"bytes_read", report.bytes_read},
+                                   {"damage", damage},
+                                   {"files", files},
+                                   {"file_count", report.file_count}}
+                        .dump());
+    return report.whole() ? kDone : kDamaged;
+}
+
+}  // namespace
+
+Command verify_command() {
+    return {.name = "verify",
+            .summary = "prove that the repository holds what its points need",
+            .details =
+                "Without options: every point opens, is signed by a known writer, stands in its writer's log, and "
+                "everything that it needs is in the index and in a pack of the right size. With --data every byte of "
+                "every object is read, opened and compared with its id. Exit code 6 names what is damaged and which "
+                "files of which points that touches.",
+            .arguments = {},
+            .options = {{.flag = "--data", .help = "read everything"},
+                        {.flag = "--restore",
+                         .help = "and restore the latest point of each dataset into a scratch directory, compare, validate"},
+                        {.flag = "--scratch", .value = "DIR", .help = "where --restore writes (default: below the state)"}},
+            .run = run_verify};
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,91 @@
+#include "datasets/back_up.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "datasets/source_factory.h"
+#include "os/machine.h"
+
+namespace holdfast {
+namespace {
+
+// A path as a pattern that matches it and nothing else.
+std::string literal_pattern(std::string const& path) {
+    std::string pattern;
+    for (char c : path) {
+        if (c == '*' || c == '?' || c == '[' || c == '\\') pattern += '\\';
+        pattern += c;
+    }
+    return pattern;
+}
+
+Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& dataset,
+                                     Repository& repository, ProgressCallback const& progress,
+                                     std::stop_token stop) {
+    auto source = TRY(make_source(dataset));
+    auto ingest = TRY(repository.begin_ingest({}, stop));
+    CaptureContext context{.repository = repository,
+                           .ingest = *ingest,
+                           .dataset = dataset.name,
+                           .forbidden = workspace.repository_paths(),
+                           .progress = progress,
+                           .stop = stop};
+    auto capture = TRY(source->capture(context));
+    TRY(ingest->flush());
+
+    auto point = std::move(capture.point);
+    point.dataset = dataset.name;
+    point.kind = plan::to_text(dataset.kind);
+    point.stored = ingest->statistics().bytes_stored;
+    point.unreadable = capture.problem_count;
+    point.host = host_name();
+    point.version = HOLDFAST_VERSION;
+
+    BackedUp done;
+    done.point = TRY(repository.publish(*ingest, std::move(point), stop));
+    done.statistics = ingest->statistics();
+    done.problems = std::move(capture.problems);
+    done.problem_count = capture.problem_count;
+    done.findings = std::move(capture.findings);
+    // The point stands; a cache that can't be kept costs the next run time and nothing else.
+    if (auto kept = source->committed(repository); !kept) {
+        done.cache_warning = kept.error().message;
+    }
+    return done;
+}
+
+}  // namespace
+
+Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std::string_view name,
+                         ProgressCallback const& progress, Warn const& warn, std::stop_token stop) {
+    auto* repository = TRY(workspace.repository(name, Role::writer, stop));
+    auto captured = dataset;
+    for (auto const& own : {workspace.state(), workspace.cache()}) {
+        captured.exclude.push_back(literal_pattern(std::filesystem::absolute(own).lexically_normal()));
+    }
+    RunRecord run(workspace, catalog::RunKind::backup, dataset.name, warn);
+    auto started = workspace.clock().elapsed();
+    auto done = capture_and_publish(workspace, captured, *repository, progress, stop)
+                    .within(fmt::format("backup of '{}'", printable(dataset.name)));
+    if (!done) return fail(run.failed(std::move(done.error())));
+
+    done->repository = name;
+    done->took = workspace.clock().elapsed() - started;
+    auto const& point = done->point.point;
+    if (!done->cache_warning.empty()) {
+        warn("the next backup will read everything again: " + done->cache_warning);
+    }
+    run.note([&](Catalog& catalog) -> Result<void> {
+        TRY(catalog.note_point(catalog_point(*repository, done->point)));
+        TRY(catalog.reach(repository->id().hex(), done->point.id.hex(), catalog::Rung::stored, run.id()));
+        return catalog.note_measure("backup", dataset.name, done->took, point.bytes);
+    });
+    run.finish({.outcome = done->problem_count > 0 ? catalog::RunOutcome::partial
+                                                   : catalog::RunOutcome::done,
+                .files = point.files,
+                .bytes = point.bytes,
+                .stored = point.stored});
+    return done;
+}
+
+}  // namespace holdfast

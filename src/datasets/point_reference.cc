@@ -1,0 +1,140 @@
+#include "datasets/point_reference.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+#include <regex>
+
+#include "base/text.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kPrefixDigitsMin = 4;
+
+struct Wanted {
+    std::string dataset;        // empty: `prefix` says
+    std::string prefix;         // of an id, lower-case hexadecimal
+    std::size_t before = 0;     // how many points before the latest
+    std::optional<Time> time;   // the newest not after it
+};
+
+bool is_hex(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+Result<Wanted> parse(std::string_view text) {
+    Wanted wanted;
+    if (auto at = text.rfind('@'); at != std::string_view::npos) {
+        wanted.dataset = text.substr(0, at);
+        auto when = text.substr(at + 1);
+        if (when != "latest") {
+            wanted.time = TRY(parse_rfc3339(when).within(fmt::format("point '{}'", printable(text))));
+        }
+        return wanted;
+    }
+    if (auto tilde = text.rfind('~'); tilde != std::string_view::npos) {
+        auto number = text.substr(tilde + 1);
+        auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), wanted.before);
+        if (error == std::errc() && end == number.data() + number.size()) {
+            wanted.dataset = text.substr(0, tilde);
+            return wanted;
+        }
+    }
+    if (text.size() >= kPrefixDigitsMin && is_hex(text)) {
+        wanted.prefix = text;
+    } else {
+        wanted.dataset = text;
+    }
+    return wanted;
+}
+
+Result<PointInfo> choose(PointList list, Wanted const& wanted, FindPointOptions options,
+                         std::string_view text) {
+    auto quoted = printable(text);
+    if (!wanted.prefix.empty()) {
+        std::vector<PointInfo> found;
+        for (auto& info : list.points) {
+            if (info.id.hex().starts_with(wanted.prefix)) found.push_back(std::move(info));
+        }
+        if (found.size() == 1) return std::move(found.front());
+        if (found.size() > 1) {
+            return fail(ErrorKind::usage, fmt::format("'{}' begins the ids of {} points", quoted, found.size()),
+                        "write more digits of the id");
+        }
+        return fail(ErrorKind::not_found, fmt::format("no recovery point begins with '{}'", quoted),
+                    "holdfast points lists them");
+    }
+    std::vector<std::string> names;
+    std::vector<PointInfo> found;
+    for (auto& info : list.points) {
+        names.push_back(info.point.dataset);
+        if (info.point.dataset != wanted.dataset) continue;
+        if (wanted.time && info.point.time > *wanted.time) continue;
+        if (options.whole_only && info.point.unreadable > 0) continue;
+        found.push_back(std::move(info));
+    }
+    if (found.size() > wanted.before) return std::move(found[found.size() - 1 - wanted.before]);
+    if (!found.empty()) {
+        return fail(ErrorKind::not_found, fmt::format("'{}': there are only {} points of '{}'", quoted,
+                                                      found.size(), printable(wanted.dataset)));
+    }
+    if (wanted.time && std::ranges::find(names, wanted.dataset) != names.end()) {
+        return fail(ErrorKind::not_found, fmt::format("'{}': the oldest point is younger", quoted),
+                    "holdfast points " + wanted.dataset + " shows what there is");
+    }
+    for (auto const& damaged : list.damaged) {
+        return fail(ErrorKind::damaged,
+                    fmt::format("no whole recovery point '{}', and {} damaged ones: {}: {}", quoted,
+                                list.damaged.size(), damaged.key, damaged.error.message),
+                    "holdfast verify names all of them");
+    }
+    auto near = nearest(wanted.dataset, names);
+    return fail(ErrorKind::not_found, fmt::format("no recovery point '{}'", quoted),
+                near.empty() ? "holdfast points lists them" : "did you mean '" + near + "'?");
+}
+
+}  // namespace
+
+Result<PointReference> find_point(Workspace& workspace, std::string_view text, FindPointOptions options,
+                                  std::stop_token stop) {
+    auto wanted = TRY(parse(text));
+    std::optional<Error> first;
+    auto names = workspace.repositories();
+    if (names.empty()) names.push_back(TRY(workspace.default_repository()));
+    for (auto const& name : names) {
+        auto look = [&]() -> Result<PointReference> {
+            auto* repository = TRY(workspace.repository(name, Role::writer, stop));
+            auto list = TRY(repository->points(stop));
+            auto info = TRY(choose(std::move(list), wanted, options, text));
+            return PointReference{name, std::move(info)};
+        };
+        auto found = look();
+        if (found) return found;
+        if (!first) first = found.error();
+        // A copy may have what the first does not, or does not give. Anything else needs a person.
+        auto kind = found.error().kind;
+        if (kind != ErrorKind::unreachable && kind != ErrorKind::not_found) return found;
+    }
+    return fail(std::move(*first));
+}
+
+std::pair<std::string, std::string> split_point_path(std::string_view text) {
+    static std::regex const kMark(R"((@latest|@\d[\d-]*[Tt ][\d:.]+([Zz]|[+-]\d\d:\d\d)|~\d+)(:|$))");
+    std::string whole(text);
+    std::smatch mark;
+    if (std::regex_search(whole, mark, kMark)) {
+        auto end = static_cast<std::size_t>(mark.position(3));
+        if (mark.length(3) == 0) return {whole, ""};
+        return {whole.substr(0, end), whole.substr(end + 1)};
+    }
+    std::size_t from = 0;
+    for (std::string_view kind : {"files:", "models:", "postgres:"}) {
+        if (text.starts_with(kind)) from = kind.size();
+    }
+    auto colon = whole.find(':', from);
+    if (colon == std::string::npos) return {whole, ""};
+    return {whole.substr(0, colon), whole.substr(colon + 1)};
+}
+
+}  // namespace holdfast

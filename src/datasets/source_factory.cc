@@ -1,0 +1,45 @@
+#include "datasets/source_factory.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "sources/files/files_source.h"
+#include "sources/models/models_source.h"
+#include "sources/postgres/postgres_source.h"
+
+namespace holdfast {
+namespace {
+
+std::unexpected<Error> later(plan::Dataset const& dataset, std::string_view what) {
+    return fail(ErrorKind::partial,
+                fmt::format("dataset '{}': {} can't be captured by this version yet", printable(dataset.name),
+                            what),
+                "the plan may keep it; it is not protected until then");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset) {
+    switch (dataset.kind) {
+        case plan::DatasetKind::files:
+            return make_files_source({.paths = dataset.paths, .exclude = dataset.exclude});
+        case plan::DatasetKind::models:
+            return make_models_source({.paths = dataset.paths, .exclude = dataset.exclude});
+        case plan::DatasetKind::postgres:
+            if (dataset.mode == plan::PostgresMode::logical) return later(dataset, "a logical export");
+            return std::make_unique<PostgresSource>(dataset.connect);
+        case plan::DatasetKind::kubernetes: return later(dataset, "a cluster's objects");
+        case plan::DatasetKind::hardware: return later(dataset, "hardware");
+    }
+    return fail(ErrorKind::internal, "unknown kind of dataset");
+}
+
+Result<std::unique_ptr<Source>> make_restoring_source(std::string_view kind) {
+    if (kind == "files") return make_files_source({});
+    if (kind == "models") return make_models_source({});
+    if (kind == "postgres") return std::make_unique<PostgresSource>("");
+    return fail(ErrorKind::partial,
+                fmt::format("points of kind '{}' can't be restored by this version", printable(kind)));
+}
+
+}  // namespace holdfast
