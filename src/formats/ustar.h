@@ -26,7 +26,9 @@ struct UstarEntry {
 //
 // Strict: it takes what PostgreSQL's server writes (plain ustar, large numbers in base 256) and refuses
 // the rest, so that nothing odd in a stream is passed over in silence. The two zero blocks at the end
-// may be missing: PostgreSQL before 15 leaves them to the client.
+// may be missing: PostgreSQL before 15 leaves them to the client. A general library pulls its input,
+// guesses among formats and takes extensions; here the bytes are pushed by the protocol's messages, and
+// what is not exactly this format is a fault.
 class UstarReader {
   public:
     class Handler {

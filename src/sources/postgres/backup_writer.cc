@@ -108,7 +108,15 @@ Result<void> BackupWriter::add_tablespace_directory(UstarEntry const& first) {
     directory.name = path.substr(path.rfind('/') + 1);
     directory.type = EntryType::directory;
     directory.mode = (first.mode & 0070) ? 0750 : 0700;
-    return tree_.add(path, std::move(directory));
+    return add_entry(path, std::move(directory));
+}
+
+// Names that contradict each other are the stream's fault.
+Result<void> BackupWriter::add_entry(std::string const& path, Entry entry) {
+    auto added = tree_.add(path, std::move(entry));
+    if (!added && (added.error().kind == ErrorKind::usage || added.error().kind == ErrorKind::exists))
+        return damaged(std::move(added).error().message);
+    return added;
 }
 
 void BackupWriter::open_pages(OpenFile& file) {
@@ -135,7 +143,7 @@ Result<void> BackupWriter::entry(UstarEntry const& tar) {
     if (tar.type != UstarEntry::Type::file) {
         auto entry = entry_of(tar);
         if (tar.type == UstarEntry::Type::symlink) ++written_.files;
-        return tree_.add(path, std::move(entry));
+        return add_entry(path, std::move(entry));
     }
     if (path == "global/pg_control") control_seen_ = clock_.now();
     file_.emplace();
@@ -178,7 +186,7 @@ Result<void> BackupWriter::entry_end() {
     written_.bytes += file.size;
     progress_.files = written_.files;
     report_progress();
-    return tree_.add(file.path, std::move(file.entry));
+    return add_entry(file.path, std::move(file.entry));
 }
 
 void BackupWriter::report_progress() {
@@ -256,7 +264,7 @@ Result<void> BackupWriter::check_manifest() {
     ++written_.files;
     written_.bytes += manifest_.size();
     written_.manifest = true;
-    return tree_.add(kManifestName, std::move(entry));
+    return add_entry(std::string(kManifestName), std::move(entry));
 }
 
 // The cluster starts only with the whole log from the backup's start to its end.

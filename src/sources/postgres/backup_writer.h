@@ -83,6 +83,7 @@ class BackupWriter : public BackupHandler, private UstarReader::Handler {
 
     Result<void> leave_directory(std::string_view next_path);
     Result<void> add_tablespace_directory(UstarEntry const& first);
+    Result<void> add_entry(std::string const& path, Entry entry);
     void open_pages(OpenFile& file);
     void report_progress();
     void add_problem(std::string path, std::string message);

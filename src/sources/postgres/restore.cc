@@ -1,5 +1,6 @@
 #include "sources/postgres/restore.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -145,14 +146,22 @@ class DataDirectoryRestore {
             auto map = format_pg_tablespace_map(tablespaces_);
             TRY(write_file_durably(target_ / "tablespace_map", as_bytes(map), 0600));
         }
+        auto directory = target_ / "pg_tblspc";
+        struct stat before;
+        if (::stat(directory.c_str(), &before) != 0)
+            return fail(errno_error(fmt::format("look at '{}'", printable(directory.native())), errno));
         for (auto const& [oid, location] : tablespaces_) {
-            auto link = target_ / "pg_tblspc" / fmt::format("{}", oid);
+            auto link = directory / fmt::format("{}", oid);
             if (::unlink(link.c_str()) != 0 && errno != ENOENT)
                 return fail(errno_error(fmt::format("replace '{}'", printable(link.native())), errno));
             if (::symlink(location.c_str(), link.c_str()) != 0)
                 return fail(errno_error(fmt::format("link '{}'", printable(link.native())), errno));
         }
-        return fsync_directory(target_ / "pg_tblspc");
+        // The links are not news: the directory keeps the time that it had.
+        timespec const times[] = {before.st_atim, before.st_mtim};
+        if (::utimensat(AT_FDCWD, directory.c_str(), times, 0) != 0)
+            return fail(errno_error(fmt::format("set the time of '{}'", printable(directory.native())), errno));
+        return fsync_directory(directory);
     }
 
     Result<void> settle() {
