@@ -69,8 +69,8 @@ enum class CheckVerdict { passed, failed, not_run };
 struct CheckEvidence {
     std::string dataset;
     std::string name;      // the query, "page checksums", "pg_amcheck", "tree comparison"
-    std::string expected;
-    std::string actual;
+    std::string expected = {};
+    std::string actual = {};
     CheckVerdict verdict = CheckVerdict::not_run;
 };
 

@@ -246,6 +246,8 @@ class RestoreStep : public runbook::Step {
         out.set("time", to_rfc3339(info.point.time));
         auto const lsn = info.point.attributes.find("lsn");
         out.set("lsn", lsn == info.point.attributes.end() ? "" : lsn->second);
+        auto const timeline = info.point.attributes.find("timeline");
+        out.set("timeline", timeline == info.point.attributes.end() ? "" : timeline->second);
         out.set("repository", request.point.repository);
         out.set("files", static_cast<std::int64_t>(restored.result.files));
         out.set("bytes", static_cast<std::int64_t>(restored.result.bytes));

@@ -17,7 +17,7 @@ enum class RestoreKind { any, files, models, postgres };
 // Files and models are compared with the point before anything else touches them; a database is compared with the
 // manifest of its backup. What validation found stands in the step's effects, as `validated`.
 //
-// Outputs: dataset, kind, target, point, time (of its state), lsn, repository, files, bytes, files_compared,
+// Outputs: dataset, kind, target, point, time (of its state), lsn, timeline, repository, files, bytes, files_compared,
 // differences, verified; of a database also `database` (as the plan's `connect` names it) and, with start, `socket`.
 // `problem`, `difference`: the first of each, when there are any.
 std::unique_ptr<runbook::Step> make_restore_step(RestoreKind kind, StepWorld const& world);
