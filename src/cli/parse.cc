@@ -119,6 +119,7 @@ int run(int argc, char** argv) {
             if (!groups.contains(group)) {
                 groups[group] = app.add_subcommand(group, "");
                 groups[group]->require_subcommand(1);
+                groups[group]->fallthrough();
             }
             parent = groups[group];
             auto described = parent->get_description();

@@ -59,8 +59,8 @@ Result<int> run_show(Invocation& invocation) {
     auto file = TRY(plan_file(invocation));
     auto plan = TRY(plan::load_valid(file));
     auto json = plan::to_json(plan);
-    invocation.output.document(json);
-    invocation.output.line(nlohmann::json::parse(json).dump(2));
+    invocation.output.document(nlohmann::ordered_json::parse(json).dump());
+    invocation.output.line(json);
     return kDone;
 }
 

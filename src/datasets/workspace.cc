@@ -159,6 +159,8 @@ Result<KeyBundle> Workspace::unlock(std::string_view name, Role role, Store& sto
         auto const* repository = plan_->repositories.find(name);
         if (repository != nullptr && repository->key) {
             auto resolved = TRY(plan::resolve(*repository->key).within("key of the plan"));
+            // A reference drops the last newline of what it names; a key file ends with one.
+            resolved.bytes.push_back('\n');
             auto bundle = parse_key_file(as_text(resolved.bytes))
                               .within(fmt::format("key '{}'", plan::to_text(*repository->key)));
             wipe(resolved.bytes);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -60,6 +61,12 @@ std::string pid_place() {
 std::string host_name() {
     char buffer[HOST_NAME_MAX + 1] = {};
     return gethostname(buffer, sizeof buffer - 1) == 0 ? buffer : "";
+}
+
+std::string system_name() {
+    utsname name{};
+    if (uname(&name) != 0) return "";
+    return std::string(name.sysname) + " " + name.release + " " + name.machine;
 }
 
 std::string boot_id() {

@@ -11,6 +11,8 @@ namespace holdfast {
 
 // "db1.example.com": what the kernel says, not unique.
 std::string host_name();
+// "Linux 6.1.0-28-amd64 x86_64".
+std::string system_name();
 // A UUID that the kernel draws at each boot; empty where it is not told.
 std::string boot_id();
 pid_t process_id();
