@@ -66,7 +66,7 @@ class Smtp : public testing::Test {
         auto server = ChildProcess::start(command);
         EXPECT_TRUE(server);
         server_ = std::move(*server);
-        for (int i = 0; i < 1000; ++i) {
+        for (int i = 0; i < 6000; ++i) {
             auto said = server_->output_tail();
             if (said.starts_with("port ") && said.ends_with('\n'))
                 return std::stoi(said.substr(5));
@@ -244,16 +244,16 @@ TEST_F(Smtp, ASilentServerIsGivenUp) {
     auto sent = send_mail({.url = url(server.port()), .timeout = 300ms}, mail(), {});
     ASSERT_FALSE(sent);
     EXPECT_EQ(sent.error().kind, ErrorKind::unreachable);
-    EXPECT_LT(system_clock().elapsed() - start, 5s);
+    EXPECT_LT(system_clock().elapsed() - start, 40s);
 }
 
 TEST_F(Smtp, AServerThatStallsAtTheEndIsGivenUp) {
     auto port = start({"--stall"});
     auto begin = system_clock().elapsed();
-    auto sent = send_mail({.url = url(port), .timeout = 1s}, mail(), {});
+    auto sent = send_mail({.url = url(port), .timeout = 3s}, mail(), {});
     ASSERT_FALSE(sent);
     EXPECT_EQ(sent.error().kind, ErrorKind::unreachable);
-    EXPECT_LT(system_clock().elapsed() - begin, 6s);
+    EXPECT_LT(system_clock().elapsed() - begin, 40s);
 }
 
 TEST_F(Smtp, StopEndsItAlsoWhenTheServerStalls) {
@@ -267,16 +267,16 @@ TEST_F(Smtp, StopEndsItAlsoWhenTheServerStalls) {
     auto sent = send_mail({.url = url(port)}, mail(), source.get_token());
     ASSERT_FALSE(sent);
     EXPECT_EQ(sent.error().kind, ErrorKind::cancelled);
-    EXPECT_LT(system_clock().elapsed() - begin, 4s);
+    EXPECT_LT(system_clock().elapsed() - begin, 40s);
 }
 
 TEST_F(Smtp, AServerThatForgetsToSayGoodbyeHasTakenTheMail) {
     auto port = start({"--stall-at-quit"});
     auto begin = system_clock().elapsed();
-    auto sent = send_mail({.url = url(port), .timeout = 1s}, mail(), {});
+    auto sent = send_mail({.url = url(port), .timeout = 3s}, mail(), {});
     EXPECT_TRUE(sent) << sent.error().message;
     EXPECT_EQ(kept("1.subject"), mail().subject);
-    EXPECT_LT(system_clock().elapsed() - begin, 6s);
+    EXPECT_LT(system_clock().elapsed() - begin, 40s);
 }
 
 TEST_F(Smtp, StopEndsIt) {
@@ -290,7 +290,7 @@ TEST_F(Smtp, StopEndsIt) {
     auto sent = send_mail({.url = url(server.port())}, mail(), source.get_token());
     ASSERT_FALSE(sent);
     EXPECT_EQ(sent.error().kind, ErrorKind::cancelled);
-    EXPECT_LT(system_clock().elapsed() - start, 3s);
+    EXPECT_LT(system_clock().elapsed() - start, 40s);
 }
 
 TEST(SmtpServer, UrlIsChecked) {

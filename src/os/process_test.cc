@@ -243,19 +243,21 @@ TEST(Process, BecomingAnotherUserNeedsTheRight) {
 
 TEST(Process, TimeoutStopsTheWholeGroup) {
     auto command = shell("sleep 1000 & echo $!; wait");
-    command.timeout = 200ms;
+    command.timeout = 1500ms;
+    command.grace = 60s;
     auto start = system_clock().elapsed();
     auto result = run(command, {});
     ASSERT_TRUE(result);
     EXPECT_TRUE(result->timed_out);
     EXPECT_FALSE(result->success());
-    EXPECT_LT(system_clock().elapsed() - start, 1900ms);
-    EXPECT_TRUE(ends_within(std::stoi(result->out), 1s));
+    EXPECT_LT(system_clock().elapsed() - start, 30s);
+    ASSERT_FALSE(result->out.empty());
+    EXPECT_TRUE(ends_within(std::stoi(result->out), 10s));
 }
 
 TEST(Process, KillsWhatIgnoresTheRequest) {
     auto command = shell("trap '' TERM; echo $$; while :; do sleep 0.05; done");
-    command.timeout = 100ms;
+    command.timeout = 1500ms;  // the shell must have come to its trap
     command.grace = 200ms;
     auto result = run(command, {});
     ASSERT_TRUE(result);
@@ -267,7 +269,8 @@ TEST(Process, MembersOfTheGroupGetTheRestOfTheGrace) {
     auto path = std::filesystem::temp_directory_path() / ("grace-" + std::to_string(getpid()));
     auto command = shell("(trap 'sleep 0.3; touch " + path.string() +
                          "; exit' TERM; while :; do sleep 0.02; done) & exec sleep 1000");
-    command.timeout = 200ms;
+    command.timeout = 1500ms;
+    command.grace = 60s;
     auto result = run(command, {});
     ASSERT_TRUE(result);
     EXPECT_TRUE(std::filesystem::exists(path));
@@ -284,15 +287,15 @@ TEST(Process, StopTokenCancels) {
     auto result = run(shell("sleep 1000"), source.get_token());
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().kind, ErrorKind::cancelled);
-    EXPECT_LT(system_clock().elapsed() - start, 1s);
+    EXPECT_LT(system_clock().elapsed() - start, 30s);
 }
 
 TEST(Process, DoesNotWaitForWhatTheProgramLeftBehind) {
     auto start = system_clock().elapsed();
-    auto result = run(shell("sleep 3 & echo started"), {});
+    auto result = run(shell("sleep 60 & echo started"), {});
     ASSERT_TRUE(result);
     EXPECT_EQ(result->out, "started\n");
-    EXPECT_LT(system_clock().elapsed() - start, 2s);
+    EXPECT_LT(system_clock().elapsed() - start, 30s);
 }
 
 TEST(Process, CheckedRunTellsWhatTheProgramSaid) {
@@ -394,7 +397,7 @@ TEST(ChildProcess, TerminateKillsTheGroupAfterTheGrace) {
     auto grandchild = std::stoi((*child)->output_tail());
     auto ended = (*child)->terminate(SIGTERM, 200ms);
     EXPECT_EQ(ended.signal, SIGKILL);
-    EXPECT_TRUE(ends_within(grandchild, 1s));
+    EXPECT_TRUE(ends_within(grandchild, 10s));
 }
 
 TEST(ChildProcess, DiesWithUsEvenByKill9) {
@@ -416,7 +419,7 @@ TEST(ChildProcess, DiesWithUsEvenByKill9) {
     EXPECT_TRUE(is_alive(pid));
     kill(us, SIGKILL);
     waitpid(us, nullptr, 0);
-    EXPECT_TRUE(ends_within(pid, 2s));
+    EXPECT_TRUE(ends_within(pid, 10s));
     close(ends[0]);
     close(ends[1]);
 }
