@@ -91,6 +91,7 @@ Result<Plan const*> Workspace::plan() const {
 }
 
 Result<Catalog*> Workspace::catalog() {
+    std::lock_guard const lock(mutex_);
     if (!catalog_) catalog_ = TRY(Catalog::open(options_.state / kCatalogFile, clock()));
     return &*catalog_;
 }
@@ -173,6 +174,7 @@ Result<KeyBundle> Workspace::unlock(std::string_view name, Role role, Store& sto
 }
 
 Result<Repository*> Workspace::repository(std::string_view name, Role role, std::stop_token stop) {
+    std::lock_guard const lock(mutex_);
     Repository* narrower = nullptr;
     for (auto const& opened : opened_) {
         if (opened->name != name) continue;

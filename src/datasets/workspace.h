@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,7 +34,7 @@ struct WorkspaceOptions {
 };
 
 // What one invocation works with. Repositories and the catalog are opened when they are first needed,
-// so that `plan check` needs no key and `restore` no catalog.
+// so that `plan check` needs no key and `restore` no catalog. Thread-safe: the steps of a runbook share one.
 class Workspace {
   public:
     // Reads the plan when there is one: `usage` with every fault when it is wrong.
@@ -87,6 +88,7 @@ class Workspace {
     std::optional<Plan> plan_;
     std::string plan_text_;
     std::unique_ptr<Executor> executor_;
+    std::mutex mutex_;  // guards what is opened
     std::optional<Catalog> catalog_;
     std::vector<std::unique_ptr<Opened>> opened_;
 };

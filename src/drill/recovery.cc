@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "datasets/run_record.h"
+#include "drill/proof.h"
 #include "drill/run_evidence.h"
-#include "os/machine.h"
 #include "steps/postgres_cluster.h"
 #include "steps/step_registry.h"
 
@@ -15,7 +14,7 @@ namespace {
 using catalog::RunOutcome;
 using plan::Value;
 
-constexpr char kName[] = "name", kOutage[] = "outage", kDeclared[] = "declared";
+constexpr char kName[] = "name", kOutage[] = "outage", kOutageGiven[] = "outage_given", kDeclared[] = "declared";
 
 Time attribute_time(runbook::RunState const& run, char const* name) {
     auto parsed = parse_rfc3339(run.attributes.member_text(name));
@@ -95,84 +94,91 @@ struct Machinery {
           noter(workspace, std::move(subject), observer, warn) {}
 };
 
-std::string plan_digest(Workspace const& workspace) { return to_hex(sha256(as_bytes(workspace.plan_text()))); }
-
-Evidence evidence_of(Workspace& workspace, Plan const& plan, runbook::RunState const& run) {
-    Evidence evidence{.kind = EvidenceKind::recovery,
-                      .name = run.attributes.member_text(kName),
-                      .run = run.run,
-                      .plan_name = plan.name,
-                      .plan_file = plan.file,
-                      .plan_sha256 = run.plan_hash,
-                      .tool_version = HOLDFAST_VERSION,
-                      .host = host_name(),
-                      .system = system_name(),
-                      .outage = attribute_time(run, kOutage),
-                      .declared = attribute_time(run, kDeclared),
-                      .started = run.begun,
-                      .ended = run.ended.value_or(workspace.clock().now())};
-    add_run(evidence, run, plan);
-    add_services(evidence, plan);
-    std::vector<Reason> extra;
-    if (run.error) extra.push_back({ErrorKind::check_failed, run.error->message});
-    conclude(evidence, extra);
-    return evidence;
-}
-
-// Every point that came back whole in a recovery that is proven has been validated.
-Result<void> climb(Workspace& workspace, Catalog& catalog, Evidence const& evidence, std::stop_token stop) {
-    if (!evidence.proven) return {};
-    for (auto const& dataset : evidence.datasets) {
-        if (!dataset.verified) continue;
-        auto* repository = TRY(workspace.repository(dataset.repository, Role::writer, stop));
-        auto id = repository->id().hex();
-        auto known = TRY(catalog.point(id, dataset.point));
-        if (known) TRY(catalog.reach(id, dataset.point, catalog::Rung::validated, evidence.run));
-    }
-    return {};
-}
-
 bool ended(runbook::RunState const& run) {
     return run.outcome == RunOutcome::done || run.outcome == RunOutcome::partial || run.outcome == RunOutcome::failed;
 }
 
+Evidence evidence_of(Workspace& workspace, Plan const& plan, runbook::RunState const& run) {
+    auto evidence = begin_evidence(workspace, plan);
+    evidence.kind = EvidenceKind::recovery;
+    evidence.name = run.attributes.member_text(kName);
+    evidence.run = run.run;
+    evidence.outage = attribute_time(run, kOutage);
+    evidence.declared = attribute_time(run, kDeclared);
+    evidence.started = run.begun;
+    // Proven when the last step was done: writing it down is no part of recovering.
+    evidence.ended = run.ended.value_or(workspace.clock().now());
+    if (run.plan_hash != evidence.plan_sha256) {
+        evidence.notes.push_back("the plan has changed since the recovery began; the hash is of the plan that it ran by");
+        evidence.plan_sha256 = run.plan_hash;
+    }
+    if (run.attributes.member_text(kOutageGiven) != "true") {
+        evidence.notes.push_back("nobody said when the outage was: it is taken to be when recovery was declared");
+    }
+    if (run.resumed > 0) {
+        evidence.notes.push_back(fmt::format("it was interrupted and resumed {}",
+                                             run.resumed == 1 ? "once" : fmt::format("{} times", run.resumed)));
+    }
+    add_run(evidence, run, plan);
+    add_services(evidence, plan);
+    return evidence;
+}
+
+// Why the run is not done, where no step says so.
+std::vector<Reason> more_reasons(Evidence evidence, runbook::RunState const& run) {
+    conclude(evidence);
+    if (!evidence.proven || !run.error) return {};
+    return {{ErrorKind::check_failed, run.error->message}};
+}
+
 Result<RecoveryOutcome> conclude_run(Workspace& workspace, Plan const& plan, runbook::RunReport report,
-                                     RunNoter& noter, Warn const& warn, std::stop_token stop) {
+                                     Machinery& machinery, Warn const& warn) {
     RecoveryOutcome outcome{.report = std::move(report), .evidence = {}, .saved = {}};
     auto const& run = outcome.report.state;
-    noter.note([&](Catalog& catalog) {
+    machinery.noter.note([&](Catalog& catalog) {
         return catalog.end_run(run.run, {.outcome = run.outcome, .error = run.error ? run.error->message : ""});
     });
+    if (!outcome.report.stuck.empty()) return outcome;
+    machinery.clusters.stop_all();
     if (!ended(run)) return outcome;
-
     outcome.evidence = evidence_of(workspace, plan, run);
-    auto& evidence = *outcome.evidence;
-    auto name = TRY(workspace.default_repository());
-    auto* repository = TRY(workspace.repository(name, Role::reader, stop));
-    auto const& keys = repository->keys();
-    auto catalog = workspace.catalog();
-    outcome.saved = TRY(save_evidence(evidence, {.state = workspace.state(),
-                                                 .key = keys.sign,
-                                                 .bundle = keys.id.hex(),
-                                                 .label = keys.label,
-                                                 .catalog = catalog ? *catalog : nullptr,
-                                                 .warn = warn})
-                            .within("evidence"));
-    noter.note([&](Catalog& open) { return climb(workspace, open, evidence, stop); });
+    auto* signer = TRY(find_signer(workspace, {}).within("evidence"));
+    outcome.saved = TRY(save_proof(workspace, *signer, *outcome.evidence, more_reasons(*outcome.evidence, run), warn));
     return outcome;
 }
 
-runbook::StartRequest start_request(Workspace& workspace, RecoveryRequest const& request, plan::Runbook runbook) {
+// The outage comes before the declaration, and both before now: a slip of the pen is refused before a recovery is
+// measured by it.
+Result<void> check_times(RecoveryRequest const& request, Time now) {
+    constexpr Duration slack = std::chrono::minutes(5);
+    auto const declared = request.declared.value_or(now);
+    if (declared <= now + slack && request.outage.value_or(declared) <= declared + slack) return {};
+    return fail(ErrorKind::usage,
+                fmt::format("outage {}, declared {}: they are not in this order, or lie in the future",
+                            to_rfc3339(request.outage.value_or(declared)), to_rfc3339(declared)));
+}
+
+runbook::StartRequest start_request(Workspace& workspace, RecoveryRequest const& request, plan::Runbook runbook,
+                                    std::stop_token stop) {
     auto declared = request.declared.value_or(workspace.clock().now());
     Value attributes = Value(Value::Map{});
     attributes.set(kName, Value(request.name));
     attributes.set(kDeclared, Value(to_rfc3339(declared)));
     attributes.set(kOutage, Value(to_rfc3339(request.outage.value_or(declared))));
+    attributes.set(kOutageGiven, Value(request.outage.has_value()));
+    // Chosen now, so that all steps, and those of a resumed run, mean the same by `latest`.
+    auto points = choose_points(workspace, runbook, request.parameters, stop);
     return {.runbook = std::move(runbook),
-            .plan_hash = plan_digest(workspace),
+            .plan_hash = to_hex(sha256(as_bytes(workspace.plan_text()))),
             .parameters = request.parameters,
-            .points = Value(Value::Map{}),
+            .points = std::move(points),
             .attributes = std::move(attributes)};
+}
+
+// Steps that do not stop still use the machinery: then it is never destroyed (the process ends).
+Result<RecoveryOutcome> outlive(std::unique_ptr<Machinery> machinery, Result<RecoveryOutcome> outcome) {
+    if (outcome && !outcome->report.stuck.empty()) (void)machinery.release();
+    return outcome;
 }
 
 }  // namespace
@@ -192,19 +198,24 @@ Result<plan::Runbook> find_runbook(Plan const& plan, std::string_view name) {
 Result<runbook::DryRun> plan_recovery(Workspace& workspace, RecoveryRequest const& request, Warn const& warn,
                                       std::stop_token stop) {
     auto const* plan = TRY(workspace.plan());
+    TRY(check_times(request, workspace.clock().now()));
     auto runbook = TRY(find_runbook(*plan, request.name));
     auto machinery = TRY(Machinery::make(workspace, request.name, request.outage, nullptr, warn));
-    return machinery->engine(workspace, {}).dry_run(start_request(workspace, request, std::move(runbook)), stop);
+    auto start = start_request(workspace, request, std::move(runbook), stop);
+    return machinery->engine(workspace, {}).dry_run(start, stop);
 }
 
 Result<RecoveryOutcome> recover(Workspace& workspace, RecoveryRequest const& request, Operator const& people,
                                 Warn const& warn, std::stop_token stop) {
     auto const* plan = TRY(workspace.plan());
+    TRY(check_times(request, workspace.clock().now()));
     auto runbook = TRY(find_runbook(*plan, request.name));
     auto machinery = TRY(Machinery::make(workspace, request.name, request.outage, people.observer, warn));
     auto engine = machinery->engine(workspace, people);
-    auto report = TRY(engine.start(start_request(workspace, request, std::move(runbook)), stop));
-    return conclude_run(workspace, *plan, std::move(report), machinery->noter, warn, stop);
+    auto start = start_request(workspace, request, std::move(runbook), stop);
+    auto report = TRY(engine.start(start, stop));
+    auto outcome = conclude_run(workspace, *plan, std::move(report), *machinery, warn);
+    return outlive(std::move(machinery), std::move(outcome));
 }
 
 Result<RecoveryOutcome> resume(Workspace& workspace, runbook::ResumeRequest const& request, Operator const& people,
@@ -216,7 +227,8 @@ Result<RecoveryOutcome> resume(Workspace& workspace, runbook::ResumeRequest cons
                                          attribute_time(before, kOutage), people.observer, warn));
     auto engine = machinery->engine(workspace, people);
     auto report = TRY(engine.resume(request, stop));
-    return conclude_run(workspace, *plan, std::move(report), machinery->noter, warn, stop);
+    auto outcome = conclude_run(workspace, *plan, std::move(report), *machinery, warn);
+    return outlive(std::move(machinery), std::move(outcome));
 }
 
 }  // namespace holdfast::drill

@@ -4,13 +4,11 @@
 #include <optional>
 #include <string>
 
-#include "datasets/workspace.h"
+#include "datasets/run_record.h"
 #include "drill/evidence_file.h"
 #include "runbook/engine.h"
 
 namespace holdfast::drill {
-
-using Warn = std::function<void(std::string const&)>;
 
 // Who answers and who watches while a runbook runs.
 struct Operator {
@@ -41,8 +39,9 @@ Result<plan::Runbook> find_runbook(Plan const& plan, std::string_view name);
 Result<runbook::DryRun> plan_recovery(Workspace& workspace, RecoveryRequest const& request, Warn const& warn,
                                       std::stop_token stop);
 
-// Runs the runbook, measures RPO and RTO, and leaves signed evidence. Errors mean that nothing was run; what became
-// of the run is in the outcome.
+// Runs the runbook, measures RPO and RTO, and leaves signed evidence. Errors mean that nothing was run (or that the
+// evidence of what was run could not be saved: `evidence` is named then); what became of the run is in the outcome.
+// With stuck steps in its report the process must end by std::_Exit.
 Result<RecoveryOutcome> recover(Workspace& workspace, RecoveryRequest const& request, Operator const& people,
                                 Warn const& warn, std::stop_token stop);
 
