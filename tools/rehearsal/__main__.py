@@ -145,13 +145,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--holdfast", required=True)
     parser.add_argument("--keep", action="store_true", help="leave the company's directory in place")
+    parser.add_argument("--report", type=pathlib.Path, default=REPOSITORY / "rehearsal",
+                        help="directory that receives evidence.json and report.html; it is replaced")
     options = parser.parse_args()
     place = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-rehearsal-"))
     place.chmod(0o755)
     try:
         outcome = rehearse(options, place)
-        return verdict.show(outcome, REPOSITORY / "rehearsal", say)
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return verdict.show(outcome, options.report, say)
+    except (RuntimeError, OSError, subprocess.SubprocessError, ValueError, StopIteration) as error:
         print(f"{RED}rehearse: {error}{END}\nrehearse: everything is left in {place} (holdfast.log has each command)",
               file=sys.stderr)
         options.keep = True
