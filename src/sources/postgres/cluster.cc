@@ -158,6 +158,8 @@ struct IsolatedCluster::State {
     std::string role;
     Duration time_to_ready{};
     bool network_isolated = false;
+    Command bare;           // the server's command, before the network was taken away
+    bool no_role = false;   // the server answers, and has none of the roles that we tried
 
     std::string conninfo(std::string const& database, std::string const& as) const {
         return fmt::format("host={} port={} dbname={} user={} sslmode=disable gssencmode=disable",
@@ -168,6 +170,7 @@ struct IsolatedCluster::State {
     Result<void> launch(std::stop_token stop);
     Result<void> wait_until_ready(std::stop_token stop);
     Result<bool> try_connect(std::stop_token stop);
+    Result<std::string> bootstrap_superuser(std::stop_token stop);
     Result<void> check_guards(std::stop_token stop);
 };
 
@@ -230,6 +233,7 @@ Result<void> IsolatedCluster::State::launch(std::stop_token stop) {
         command.argv.push_back("-c");
         command.argv.push_back(name + "=" + value);
     }
+    bare = command;
     if (auto isolated = without_network(command, stop)) {
         command = std::move(*isolated);
         network_isolated = true;
@@ -244,25 +248,54 @@ Result<void> IsolatedCluster::State::launch(std::stop_token stop) {
 Result<bool> IsolatedCluster::State::try_connect(std::stop_token stop) {
     std::vector<std::string> roles = options.users;
     roles.push_back("postgres");
+    no_role = true;
     roles.push_back(user ? user->name : user_name(::geteuid()).value_or("postgres"));
     for (auto const& candidate : roles) {
         // template1 is there in every cluster, whatever was dropped.
         auto connection = Connection::connect(conninfo("template1", candidate), {}, stop);
         if (!connection && connection.error().kind == ErrorKind::cancelled) return fail(std::move(connection).error());
-        if (!connection) continue;
+        if (!connection) {
+            auto const& message = connection.error().message;
+            no_role = no_role && message.find("role \"") != message.npos && message.ends_with("does not exist");
+            continue;
+        }
         role = candidate;
         return true;
     }
     return false;
 }
 
+// The name of the role that initdb made, whatever it was called: its id is 10 in every cluster
+// (BOOTSTRAP_SUPERUSERID). Asked in single-user mode, which needs no role, while the server is down.
+Result<std::string> IsolatedCluster::State::bootstrap_superuser(std::stop_token stop) {
+    auto single = bare;
+    single.argv.insert(single.argv.begin() + 1, "--single");
+    single.argv.push_back("template1");
+    single.input = to_bytes("select rolname from pg_authid where oid = 10\n");
+    auto result = TRY(run_checked(single, stop).within("ask the restored cluster for its superuser"));
+    constexpr std::string_view kBefore = "rolname = \"", kAfter = "\"\t(typeid";
+    auto begin = result.out.find(kBefore);
+    auto end = begin == result.out.npos ? begin : result.out.find(kAfter, begin);
+    if (end == result.out.npos) return fail(ErrorKind::check_failed, "the restored cluster has no superuser");
+    begin += kBefore.size();
+    return result.out.substr(begin, end - begin);
+}
+
 Result<void> IsolatedCluster::State::wait_until_ready(std::stop_token stop) {
     auto const begun = system_clock().elapsed();
+    bool asked = false;
     for (;;) {
         bool connected = TRY(try_connect(stop));
         if (connected) {
             time_to_ready = system_clock().elapsed() - begun;
             return {};
+        }
+        if (no_role && !asked) {
+            asked = true;
+            server->terminate(SIGINT, options.stop_grace);
+            options.users.push_back(TRY(bootstrap_superuser(stop)));
+            TRY(launch(stop));
+            continue;
         }
         auto ended = server->wait(kReadyCheck, stop);
         if (stop.stop_requested()) return fail(ErrorKind::cancelled, "the restored cluster: stopped while it was starting");
