@@ -47,6 +47,9 @@ void RunView::began(runbook::RunState const& run) {
 }
 
 void RunView::changed(runbook::StepStatus const& step) {
+    auto known = shown_.find(step.name);
+    if (known != shown_.end() && known->second == step.state) return;
+    shown_[step.name] = step.state;
     if (bar_step_ == step.name) output_.end_progress();
     auto text = fmt::format("{:<12} {}", runbook::to_text(step.state), step.name);
     if (step.state == StepState::succeeded && step.started && step.ended) {

@@ -18,6 +18,7 @@ class RunView : public runbook::Observer {
     Output& output_;
     ProgressCallback bar_;
     std::string bar_step_;
+    std::map<std::string, runbook::StepState> shown_;  // a step changes within a state, too: told once
 };
 
 // Asks on the terminal; nothing when there is none.

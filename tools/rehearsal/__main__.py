@@ -101,7 +101,9 @@ def rehearse(options, place):
         golden = compare.copy({"models": models, "configuration": configuration}, place / "golden")
         say("reading every byte back: verify --data")
         holdfast.run("verify", "--data")
-        time.sleep(1)
+        say("rehearsing by the plan, in isolation: drill database-restore")
+        drilled = holdfast.run("drill", "database-restore", "--in", place, json_events=True)[-1]
+        say(f"  {'proven' if drilled['proven'] else 'NOT PROVEN'}, and nothing of it is left")
 
         point = next(p for p in points if p["kind"] == "postgres")
         consistent = parse_lsn(point["lsn"])
