@@ -20,6 +20,8 @@ Result<int> run_rescue(Invocation& invocation) {
     auto rescued = TRY(rescue(*workspace, name, directory, invocation.stop));
 
     auto& output = invocation.output;
+    output.line(fmt::format("compare with the emergency kit:\n  Id         {}\n  Admin key  {}",
+                            rescued.repository_id, rescued.admin_fingerprint));
     auto files = nlohmann::json::array();
     for (auto const& file : rescued.files) {
         files.push_back(printable(file));
@@ -32,6 +34,8 @@ Result<int> run_rescue(Invocation& invocation) {
                             "  holdfast --plan {0} points\n  holdfast --plan {0} recover RUNBOOK --dry-run",
                             printable(rescued.plan_file.native())));
     output.document(nlohmann::json{{"event", "rescued"},
+                                   {"repository", rescued.repository_id},
+                                   {"admin_key", rescued.admin_fingerprint},
                                    {"plan", printable(rescued.plan_file.native())},
                                    {"catalog", printable(rescued.catalog_file.native())},
                                    {"contacts", printable(rescued.contacts_file.native())},

@@ -70,6 +70,7 @@ Result<WorkspaceOptions> workspace_options(Invocation& invocation) {
     options.state = state ? std::filesystem::path(*state) : default_state();
     options.cache = default_cache();
     options.accept_rollback = invocation.has("accept-rollback");
+    options.notice = warn_to(invocation.output);
 
     auto& credentials = options.credentials;
     credentials.key_file = invocation.value("key").value_or("");

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "os/file.h"
+#include "repo/emergency_kit.h"
 #include "repo/self_documents.h"
 
 namespace holdfast {
@@ -82,6 +83,8 @@ Result<Rescued> rescue(Workspace& workspace, std::string_view name,
                        std::filesystem::path const& directory, std::stop_token stop) {
     auto* repository = TRY(workspace.repository(name, Role::reader, stop));
     Rescued rescued;
+    rescued.repository_id = repository->id().hex();
+    rescued.admin_fingerprint = fingerprint(repository->keys().admin_public);
     auto plan = TRY(self_latest(*repository, kPlan, stop).within("rescue"));
     std::error_code error;
     std::filesystem::create_directories(directory, error);

@@ -10,6 +10,7 @@ namespace holdfast {
 Result<void> store_self(Workspace& workspace, std::string_view repository, std::stop_token stop);
 
 struct Rescued {
+    std::string repository_id, admin_fingerprint;  // to compare with the emergency kit
     std::filesystem::path plan_file;
     std::string plan_signer;              // whose plan it is: it can run commands
     Time plan_time;                       // when it was stored

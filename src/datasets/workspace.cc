@@ -199,6 +199,9 @@ Result<Repository*> Workspace::repository(std::string_view name, Role role, std:
                             {.accept_rollback = options_.accept_rollback}, stop)
                 .within(context));
     auto* repository = opened->repository.get();
+    if (options_.notice) {
+        for (auto const& notice : repository->notices()) options_.notice(context + ": " + notice);
+    }
     opened_.push_back(std::move(opened));
     if (!repository->keys().has(role)) return refused(*repository);
     return repository;

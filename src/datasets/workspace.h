@@ -31,6 +31,8 @@ struct WorkspaceOptions {
     std::filesystem::path cache;
     Credentials credentials;
     bool accept_rollback = false;
+    // Hears what was amiss with a repository and could be helped.
+    std::function<void(std::string const&)> notice = {};
 };
 
 // What one invocation works with. Repositories and the catalog are opened when they are first needed,
