@@ -56,7 +56,14 @@ Result<void> TreeReader::walk(std::string_view start, Visit const& visit, Damage
         DirectoryReader reader;
         std::size_t path_size;  // of the directory's path, with the '/' behind it
     };
-    auto top = TRY(find(start, stop));
+    auto found = find(start, stop);
+    if (!found) {
+        // A root that can't be read is one more damaged directory to those who collect them.
+        auto passes = damaged && start.empty() && found.error().kind != ErrorKind::cancelled;
+        if (!passes) return fail(std::move(found.error()));
+        return damaged("", found.error());
+    }
+    auto top = std::move(*found);
     if (top.type != EntryType::directory) {
         TRY(visit("", top));
         return {};

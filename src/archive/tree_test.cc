@@ -302,6 +302,12 @@ TEST_F(TreeTest, WalkPassesOverDamagedDirectories) {
     chunks.damaged.clear();
     chunks.chunks[*bad->content.extents[0].chunk] = Bytes(bad->content.size, 'x');
     EXPECT_EQ(TreeReader(fetch, *root).walk("", visit, {}, {}).error().kind, ErrorKind::damaged);
+    // The root is one more directory, to those who collect damage and to those who do not.
+    lost.clear();
+    chunks.damaged.insert(*root->extents[0].chunk);
+    ASSERT_TRUE(TreeReader(fetch, *root).walk("", visit, damaged, {}));
+    EXPECT_THAT(lost, testing::ElementsAre(""));
+    EXPECT_EQ(TreeReader(fetch, *root).walk("", visit, {}, {}).error().kind, ErrorKind::damaged);
 }
 
 TEST_F(TreeTest, VisitSkipsDirectoriesAndEndsTheWalk) {
