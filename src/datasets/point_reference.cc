@@ -94,6 +94,20 @@ Result<PointInfo> choose(PointList list, Wanted const& wanted, FindPointOptions 
                 near.empty() ? "holdfast points lists them" : "did you mean '" + near + "'?");
 }
 
+std::vector<std::string> newer_damaged(Repository const& repository, std::vector<DamagedPoint> const& damaged,
+                                       Wanted const& wanted, PointInfo const& info) {
+    std::vector<std::string> found;
+    if (!wanted.prefix.empty()) return found;
+    auto tag = dataset_tag(repository.keys(), info.point.dataset);
+    for (auto const& point : damaged) {
+        auto key = parse_point_key(point.key);
+        if (!key || key->dataset != tag || key->time <= info.point.time) continue;
+        if (wanted.time && key->time > *wanted.time) continue;
+        found.push_back(fmt::format("{}: {}", point.key, point.error.message));
+    }
+    return found;
+}
+
 }  // namespace
 
 Result<PointReference> find_point(Workspace& workspace, std::string_view text, FindPointOptions options,
@@ -106,8 +120,10 @@ Result<PointReference> find_point(Workspace& workspace, std::string_view text, F
         auto look = [&]() -> Result<PointReference> {
             auto* repository = TRY(workspace.repository(name, Role::writer, stop));
             auto list = TRY(repository->points(stop));
+            auto damaged = list.damaged;
             auto info = TRY(choose(std::move(list), wanted, options, text));
-            return PointReference{name, std::move(info)};
+            auto newer = newer_damaged(*repository, damaged, wanted, info);
+            return PointReference{name, std::move(info), std::move(newer)};
         };
         auto found = look();
         if (found) return found;

@@ -10,6 +10,9 @@ namespace holdfast {
 struct PointReference {
     std::string repository;  // where it was found
     PointInfo info;
+    // Younger points of the dataset that are damaged, where not an id but a dataset was asked for: who
+    // asked for the latest did not mean this one, and must be told. "KEY: what is wrong".
+    std::vector<std::string> newer_damaged;
 };
 struct FindPointOptions {
     // Only points that are complete (no unreadable things); used where nobody looks.

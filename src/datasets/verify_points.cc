@@ -88,7 +88,7 @@ std::vector<PointReference> latest_points(std::string_view repository, PointList
     std::map<std::string, PointInfo> latest;
     for (auto& info : list.points) latest.insert_or_assign(info.point.dataset, std::move(info));
     std::vector<PointReference> points;
-    for (auto& [dataset, info] : latest) points.push_back({std::string(repository), std::move(info)});
+    for (auto& [dataset, info] : latest) points.push_back({std::string(repository), std::move(info), {}});
     return points;
 }
 
