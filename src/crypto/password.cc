@@ -13,7 +13,8 @@ Result<Secret> argon2id(ByteView password, ByteView salt, Argon2Cost cost, std::
     if (sodium_init() < 0)
         return fail(ErrorKind::internal, "libsodium does not start");
     auto key = Secret::of_size(size);
-    auto const* text = reinterpret_cast<char const*>(password.data());
+    // An empty view has no address; the library wants one.
+    auto const* text = password.empty() ? "" : reinterpret_cast<char const*>(password.data());
     if (crypto_pwhash_argon2id(key.writable().data(), size, text, password.size(), salt.data(),
                                cost.passes, cost.memory_bytes,
                                crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
