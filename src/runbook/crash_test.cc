@@ -4,12 +4,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "runbook/engine_test_support.h"
 
 namespace holdfast::runbook {
 namespace {
 
-constexpr int kKilled = 99;
+constexpr int kKilled = 128 + SIGKILL;
 
 class CrashTest : public EngineTest {
   protected:
@@ -53,14 +55,15 @@ class CrashTest : public EngineTest {
         return error ? 0 : size;
     }
 
-    // Runs in a child which dies at the n-th boundary; returns its exit code.
+    // Runs in a child which dies at the n-th boundary, as by kill -9: no exit handler runs. Returns
+    // its exit code, or kKilled.
     int in_child(int die_at, std::function<Result<RunReport>()> const& work) {
         auto child = ::fork();
         if (child == 0) {
             auto left = std::make_shared<std::atomic<int>>(die_at);
             hook = [left](JournalPoint, std::uint64_t) {
                 if (--*left == 0)
-                    ::_exit(kKilled);
+                    ::raise(SIGKILL);
             };
             auto report = work();
             if (!report.has_value()) {
@@ -73,6 +76,8 @@ class CrashTest : public EngineTest {
         }
         int status = 0;
         EXPECT_EQ(::waitpid(child, &status, 0), child);
+        if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+            return kKilled;
         EXPECT_TRUE(WIFEXITED(status)) << status;
         return WEXITSTATUS(status);
     }
