@@ -145,7 +145,7 @@ Result<RestoreResult> TreeRestore::run(Content const& root, std::string_view pat
         return fail(explain_no_space(std::move(done.error()), root, path, target));
     }
     if (!done) return fail(std::move(done.error()));
-    if (target_ && !options_.dry_run) TRY(target_->sync());
+    if (target_ && !options_.dry_run && options_.durable) TRY(target_->sync());
     metadata_.summarise();
     result_.problem_count = problems_.count();
     result_.problems = problems_.take();

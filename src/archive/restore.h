@@ -16,6 +16,8 @@ struct RestoreOptions {
     bool dry_run = false;        // report what would be written, touch nothing
     // Restore what is whole although parts are damaged; the rest is named in the problems.
     bool skip_damaged = false;
+    // What was written survives power loss when the restore returns. Off for what is thrown away soon.
+    bool durable = true;
     // Paths (below the restored root) that are not restored.
     std::function<bool(std::string const& path)> exclude = {};
 };
@@ -34,8 +36,9 @@ struct RestoreResult {
 // Makes `target` what the directory or file at `path` of the point is. Writes only what differs (blocks
 // are compared by chunk id), so a repeated or interrupted restore goes on where it was. Never leaves
 // `target`: all names are resolved beneath its descriptor, a symlink in a parent is refused. Data is
-// durable when it returns. Times of directories are set last. A full disk is no_space and can be
-// repeated after room is made.
+// durable when it returns (unless the options say otherwise). Times of directories are set last. A full
+// disk is no_space and can be repeated after room is made. setuid, setgid and capabilities that are in
+// force on an unchanged file stay; others are left out unless asked for, which is one problem.
 Result<RestoreResult> restore_tree(Fetch& fetch, Content const& root, std::string_view path,
                                    std::filesystem::path const& target, RestoreOptions const& options,
                                    ProgressCallback const& progress, std::stop_token stop);
