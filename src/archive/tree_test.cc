@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <random>
 
 #include "archive/fake_chunks.h"
@@ -66,6 +67,23 @@ TEST(Directory, HoldsItsOwnEntryAndWhetherItIsComplete) {
     EXPECT_TRUE(again.incomplete);
     ASSERT_TRUE(decode_directory(encode_directory({}), &again));
     EXPECT_FALSE(again.self || again.incomplete);
+}
+
+// What version 1 wrote, every later version reads. The fixture is made once; it never changes.
+TEST(Directory, ReadsVersion1) {
+    std::ifstream file(HOLDFAST_FIXTURES "/archive/directory-v1.hex");
+    std::string text, line;
+    while (std::getline(file, line)) text += line;
+    auto bytes = from_hex(text);
+    ASSERT_TRUE(bytes);
+    DirectoryTraits traits;
+    auto entries = decode_directory(*bytes, &traits);
+    ASSERT_TRUE(entries) << entries.error().message;
+    EXPECT_EQ(*entries, every_entry());
+    EXPECT_TRUE(traits.incomplete);
+    ASSERT_TRUE(traits.self);
+    EXPECT_EQ(traits.self->mode, 0700u);
+    EXPECT_EQ(to_hex(encode_directory(*entries, traits)), text);
 }
 
 TEST(Directory, RejectsEveryTruncationAndTail) {
