@@ -49,7 +49,7 @@ class ModelsSource : public Source {
         auto result = TRY(back_up_tree(context.repository, context.ingest, context.dataset, options,
                                        context.progress, look, context.stop));
         capture.take(std::move(result), context.repository.world().clock.now());
-        capture.point.attributes["paths"] = join(options_.paths, "\n");
+        note_selection(capture.point, options_.paths, options_.exclude);
         return capture;
     }
 
@@ -58,8 +58,9 @@ class ModelsSource : public Source {
     }
 
     Result<RestoreResult> restore(RestoreContext const& context) override {
-        return restore_tree(context.fetch, context.point.tree, context.path, context.target,
-                            context.options, context.progress, context.stop);
+        auto options = TRY(with_exclusions(context));
+        return restore_tree(context.fetch, context.point.tree, context.path, context.target, options,
+                            with_totals(context), context.stop);
     }
 
     Result<std::vector<Finding>> validate(std::filesystem::path const& target, std::stop_token stop) override {
