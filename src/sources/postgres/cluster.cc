@@ -18,6 +18,7 @@
 #include "os/users.h"
 #include "sources/postgres/data_directory.h"
 #include "sources/postgres/isolation.h"
+#include "sources/postgres/private_directory.h"
 #include "sources/postgres/programs.h"
 
 namespace holdfast::postgres {
@@ -62,42 +63,6 @@ Result<void> check_reachable(fs::path const& data, std::optional<UserId> const& 
     return fail(ErrorKind::usage, fmt::format("user '{}' can't reach '{}'", user->name, printable(data.native())),
                 "every directory above it must let that user through (chmod o+x), or use another place");
 }
-
-// A directory that only the server's user can enter; removed with the object.
-class PrivateDirectory {
-  public:
-    static Result<PrivateDirectory> make(std::optional<UserId> const& user) {
-        auto name = (fs::temp_directory_path() / "holdfast-cluster-XXXXXX").native();
-        if (!::mkdtemp(name.data())) return fail(errno_error(fmt::format("make '{}'", name), errno));
-        PrivateDirectory made;
-        made.path_ = name;
-        if (user && ::chown(name.c_str(), user->uid, user->gid) != 0)
-            return fail(errno_error(fmt::format("set the owner of '{}'", name), errno));
-        return made;
-    }
-    PrivateDirectory() = default;
-    PrivateDirectory(PrivateDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-    PrivateDirectory& operator=(PrivateDirectory&& other) noexcept {
-        std::swap(path_, other.path_);
-        return *this;
-    }
-    ~PrivateDirectory() {
-        std::error_code ignored;
-        if (!path_.empty()) fs::remove_all(path_, ignored);
-    }
-    std::string const& path() const { return path_; }
-
-    Result<void> write(std::string_view name, std::string_view text, std::optional<UserId> const& user) const {
-        auto file = fmt::format("{}/{}", path_, name);
-        TRY(write_file_durably(file, as_bytes(text), 0600));
-        if (user && ::chown(file.c_str(), user->uid, user->gid) != 0)
-            return fail(errno_error(fmt::format("set the owner of '{}'", file), errno));
-        return {};
-    }
-
-  private:
-    std::string path_;
-};
 
 // Variables by which an environment could lead the server or its libraries elsewhere.
 std::vector<std::string> libpq_variables() {
@@ -210,7 +175,7 @@ Result<void> IsolatedCluster::State::inspect(std::stop_token stop) {
 
 Result<void> IsolatedCluster::State::launch(std::stop_token stop) {
     auto program = TRY(find_program(major, "postgres", stop));
-    directory = TRY(PrivateDirectory::make(user));
+    directory = TRY(PrivateDirectory::make(fs::temp_directory_path(), user));
     port = 50000 + static_cast<int>(::getpid() % 10000);
     auto socket = fmt::format("{}/.s.PGSQL.{}", directory.path(), port);
     if (socket.size() > kSocketPathMax)
