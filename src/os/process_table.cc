@@ -1,5 +1,6 @@
 #include "os/process_table.h"
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <filesystem>
@@ -41,6 +42,14 @@ std::string name_of(pid_t pid) {
     return printable(text);
 }
 
+std::string command_of(pid_t pid) {
+    auto const words = read_file("/proc/" + std::to_string(pid) + "/cmdline", 1 << 20);
+    if (!words) return {};
+    auto text = to_text(*words);
+    std::ranges::replace(text, '\0', ' ');
+    return text;
+}
+
 // Absolute, without a slash at its end.
 std::string normal(std::string const& directory) {
     auto text = fs::path(directory).lexically_normal().string();
@@ -75,7 +84,7 @@ Result<std::vector<ProcessBelow>> processes_below(std::string const& directory) 
         pid_t pid = 0;
         auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
         if (error != std::errc() || end != text.data() + text.size() || pid == ::getpid()) continue;
-        if (works_below(pid, below)) found.push_back({pid, name_of(pid)});
+        if (works_below(pid, below)) found.push_back({pid, name_of(pid), command_of(pid)});
     }
     if (failed) return fail(errno_error("read '/proc'", failed.value()));
     return found;

@@ -13,7 +13,8 @@ namespace holdfast {
 // that was removed since.
 struct ProcessBelow {
     pid_t pid;
-    std::string name;  // for messages: "postgres"
+    std::string name;     // for messages: "postgres"
+    std::string command;  // what it calls itself, its words apart by spaces; empty when we may not look
 };
 
 // The processes that work below an absolute directory, ourselves excepted, as far as we may look at them (as

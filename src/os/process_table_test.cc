@@ -40,6 +40,7 @@ TEST_F(ProcessTable, FindsWhatWorksBelowADirectory) {
     ASSERT_EQ(found->size(), 1u);
     EXPECT_EQ(found->front().pid, inside->pid());
     EXPECT_EQ(found->front().name, "sleep");
+    EXPECT_EQ(found->front().command, "sleep 60 ");
     fs::remove_all(place_);
     EXPECT_EQ(processes_below(place_.string())->size(), 1u) << "the directory is gone, the process is not";
     fs::remove_all(place_.string() + "-beside");
