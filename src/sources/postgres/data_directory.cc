@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <vector>
 
 #include "base/text.h"
 #include "os/file.h"
@@ -27,6 +28,9 @@ Result<std::optional<pid_t>> find_server(fs::path const& directory) {
     auto parsed = std::from_chars(text.data(), text.data() + text.size(), pid);
     if (parsed.ec != std::errc{} || pid <= 0) return std::optional<pid_t>();
     if (::kill(pid, 0) != 0 && errno == ESRCH) return std::optional<pid_t>();
+    // One that was killed and that nobody has reaped yet runs no more.
+    auto status = read_file(fmt::format("/proc/{}/stat", pid), 4096);
+    if (status && as_text(*status).find(") Z ") != std::string_view::npos) return std::optional<pid_t>();
     std::error_code unreadable;
     auto working = fs::read_symlink(fmt::format("/proc/{}/cwd", pid), unreadable);
     if (!unreadable) {
@@ -34,6 +38,12 @@ Result<std::optional<pid_t>> find_server(fs::path const& directory) {
         if (!fs::equivalent(working, directory, ignored)) return std::optional<pid_t>();
     }
     return std::optional(pid);
+}
+
+// What a restore leaves that is cut off while it writes its mark (see write_file_durably()).
+bool is_unfinished_mark(fs::path const& path) {
+    auto const name = path.filename().string();
+    return name.starts_with(fmt::format(".{}.", kRestoreMark)) && name.ends_with(".tmp");
 }
 
 Error error_of(std::error_code code, std::string_view what, fs::path const& path) {
@@ -50,7 +60,10 @@ Result<DirectoryState> inspect_directory(fs::path const& path) {
     if (error) return fail(error_of(error, "look at", path));
     state.kind = DirectoryState::Kind::occupied;
     if (status.type() != fs::file_type::directory) return state;
-    bool empty = fs::is_empty(path, error);
+    bool empty = true;
+    fs::directory_iterator entries(path, error);
+    for (; !error && entries != fs::directory_iterator(); entries.increment(error))
+        empty = empty && is_unfinished_mark(entries->path());
     if (error) return fail(error_of(error, "look into", path));
     if (empty) {
         state.kind = DirectoryState::Kind::empty;
@@ -71,6 +84,14 @@ Result<DirectoryState> inspect_directory(fs::path const& path) {
 }
 
 Result<void> set_restore_mark(fs::path const& directory, std::string_view mark) {
+    std::vector<fs::path> unfinished;
+    std::error_code error;
+    fs::directory_iterator entries(directory, error);
+    for (; !error && entries != fs::directory_iterator(); entries.increment(error))
+        if (is_unfinished_mark(entries->path())) unfinished.push_back(entries->path());
+    // What stays of them would only be told as foreign to the cluster.
+    std::error_code ignored;
+    for (auto const& path : unfinished) fs::remove(path, ignored);
     return write_file_durably(directory / kRestoreMark, as_bytes(mark), 0600);
 }
 

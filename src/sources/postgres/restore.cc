@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "formats/pg_backup_label.h"
+#include "formats/pg_control.h"
 #include "os/file.h"
 #include "sources/postgres/data_directory.h"
 #include "sources/postgres/tablespaces.h"
@@ -196,6 +197,17 @@ Result<RestoreResult> restore_data_directory(RestoreContext const& context) {
         return restore_tree(context.fetch, context.point.tree, context.path, context.target, context.options,
                             context.progress, context.stop);
     return DataDirectoryRestore(context).run();
+}
+
+Result<bool> holds_point(fs::path const& directory, RecoveryPoint const& point) {
+    auto bytes = TRY(read_file((directory / kControl).string(), 1 << 16));
+    auto control = TRY(parse_pg_control(bytes));
+    if (attribute(point, "system_identifier") != fmt::format("{}", control.system_identifier)) return false;
+    auto text = read_file((directory / "backup_label").string(), 1 << 20);
+    if (!text && text.error().kind == ErrorKind::not_found) return true;  // it was started since
+    if (!text) return fail(std::move(text).error());
+    auto label = TRY(parse_pg_backup_label(as_text(*text)));
+    return attribute(point, "lsn_start") == to_text(label.start);
 }
 
 }  // namespace holdfast::postgres

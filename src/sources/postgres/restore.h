@@ -17,4 +17,7 @@ namespace holdfast::postgres {
 // belongs to the user. Modes of directories follow the cluster's own (0700 or 0750).
 Result<RestoreResult> restore_data_directory(RestoreContext const& context);
 
+// Whether a whole data directory is of the point's cluster and, as long as it was not started, of its very backup.
+Result<bool> holds_point(std::filesystem::path const& directory, RecoveryPoint const& point);
+
 }  // namespace holdfast::postgres
