@@ -1,10 +1,14 @@
 #include "steps/postgres_cluster.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/units.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/process_table.h"
 #include "sources/postgres/amcheck.h"
 #include "sources/postgres/cluster.h"
 
@@ -49,11 +53,47 @@ class PostgresCluster : public RunningCluster {
     std::string version_;
 };
 
+// Whether the server that the directory's lock file names is about to end or waits to be reaped: it has no working
+// directory any more, and PostgreSQL still takes it for a living one.
+bool has_ending_server(std::filesystem::path const& data) {
+    auto const lock = read_file((data / "postmaster.pid").string(), 1 << 16);
+    if (!lock) return false;
+    auto const text = as_text(*lock);
+    pid_t pid = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+    if (error != std::errc() || pid <= 0) return false;
+    auto const process = fmt::format("/proc/{}", pid);
+    auto const name = read_file(process + "/comm", 4096);
+    if (!name || as_text(*name) != "postgres\n") return false;
+    std::error_code unreadable;
+    auto const directory = std::filesystem::read_symlink(process + "/cwd", unreadable);
+    // Somebody else's server that we may not look at does not end for us.
+    if (unreadable) return unreadable == std::errc::no_such_file_or_directory;
+    return directory.empty();
+}
+
+// A server that an earlier process of ours had started dies with that process, and its children follow by themselves
+// within moments; until they have, no other one can be started.
+void wait_for_orphans(std::filesystem::path const& data, std::stop_token stop) {
+    constexpr Duration patience = std::chrono::seconds(60), pause = std::chrono::milliseconds(50);
+    auto& clock = system_clock();
+    auto const deadline = clock.elapsed() + patience;
+    auto const is_ours = [](ProcessBelow const& process) {
+        return process.command.find("holdfast-isolated") != std::string::npos;
+    };
+    while (clock.elapsed() < deadline) {
+        auto const found = processes_below(data.string());
+        auto const running = found && std::ranges::any_of(*found, is_ours);
+        if ((!running && !has_ending_server(data)) || !clock.sleep(pause, stop)) return;
+    }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<RunningCluster>> start_postgres_cluster(std::filesystem::path const& data,
                                                                PostgresClusterOptions options,
                                                                std::stop_token stop) {
+    wait_for_orphans(data, stop);
     auto cluster = TRY(postgres::IsolatedCluster::start({.data = data}, stop));
     auto const rows = TRY(cluster->query("show server_version", {}, stop));
     auto const version = rows.rows.empty() || rows.rows[0].empty() ? std::optional<std::string>() : rows.rows[0][0];

@@ -1,6 +1,7 @@
 #include "steps/restore_step.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <unistd.h>
 
@@ -9,8 +10,12 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "datasets/restore_point.h"
+#include "datasets/source_factory.h"
 #include "os/machine.h"
 #include "sources/postgres/conninfo.h"
+#include "sources/postgres/data_directory.h"
+#include "sources/postgres/programs.h"
+#include "sources/postgres/restore.h"
 #include "sources/postgres/tablespaces.h"
 #include "steps/arguments.h"
 
@@ -79,6 +84,14 @@ Value findings_value(std::vector<Finding> const& findings) {
     return value;
 }
 
+// Whether this machine has the server that the point's cluster needs.
+Result<void> check_server(RecoveryPoint const& point, std::stop_token stop) {
+    auto const version = point.attributes.find("server_version");
+    if (version == point.attributes.end()) return {};
+    TRY(postgres::find_program(std::atoi(version->second.c_str()), "postgres", stop));
+    return {};
+}
+
 struct Request {
     plan::Dataset dataset;
     PointReference point;
@@ -117,6 +130,7 @@ class RestoreStep : public runbook::Step {
         if (arguments.find("to") && !is_given(arguments, "to")) return {};
         auto const request = TRY(resolve(arguments, {}, stop));
         if (world_.isolation) TRY(world_.isolation->allow_target(request.target));
+        if (request.start) TRY(check_server(request.point.info.point, stop));
         return check_room(request.target, request.point.info.point);
     }
 
@@ -128,11 +142,25 @@ class RestoreStep : public runbook::Step {
         if (world_.isolation) TRY(world_.isolation->allow_target(request.target));
         TRY(context.record_effect("point", Value(request.point.info.id.hex())));
         TRY(context.record_effect("target", Value(printable(request.target.string()))));
-        auto const restored = TRY(restore(request, context));
-        TRY(context.record_effect("validated", findings_value(restored.findings)));
-        TRY(check_whole(request, restored));
-        auto const differences = TRY(compare(request, restored, context.stop()));
-        return result_of(request, restored, differences, context);
+        auto result = TRY(earlier_result(request, context));
+        if (!result) {
+            auto const restored = TRY(restore_or_take_over(request, context));
+            TRY(context.record_effect("validated", findings_value(restored.findings)));
+            TRY(check_whole(request, restored));
+            auto const differences = TRY(compare(request, restored, context.stop()));
+            result = result_of(request, restored, differences);
+            Value whole;
+            whole.set("target", printable(request.target.string()));
+            whole.set("outputs", result->outputs);
+            whole.set("summary", result->summary);
+            TRY(context.record_effect("restored", whole));
+        }
+        if (request.start) {
+            auto const cluster = TRY(world_.clusters.keep(request.target, context.stop()));
+            result->outputs.set("socket", cluster->socket_directory().string());
+            result->summary += "; started";
+        }
+        return std::move(*result);
     }
 
   private:
@@ -184,6 +212,48 @@ class RestoreStep : public runbook::Step {
                     "say where it goes: into: /a/directory");
     }
 
+    // A database that was restored and proven by an attempt that was cut off when it was started: it may have been
+    // written to since, and can be neither restored nor proven again. Everything else is simply done again.
+    Result<std::optional<runbook::StepResult>> earlier_result(Request const& request,
+                                                              runbook::StepContext& context) const {
+        std::optional<runbook::StepResult> none;
+        auto const effects = context.effects();
+        auto const* whole = effects.find("restored");
+        auto const* outputs = whole ? whole->find("outputs") : nullptr;
+        if (!outputs || request.dataset.kind != plan::DatasetKind::postgres) return none;
+        if (outputs->member_text("point") != request.point.info.id.hex()) return none;
+        if (whole->member_text("target") != printable(request.target.string())) return none;
+        auto const there = TRY(postgres::inspect_directory(request.target));
+        if (there.kind != postgres::DirectoryState::Kind::occupied) return none;
+        auto const ours = postgres::holds_point(request.target, request.point.info.point);
+        if (!ours || !*ours) return none;
+        return std::optional(runbook::StepResult{.outputs = *outputs, .summary = whole->member_text("summary")});
+    }
+
+    // A database goes into an empty directory only. One that was empty when this step began, and is a whole cluster
+    // now, is what an attempt that was cut off had finished: it is proven instead of restored.
+    Result<RestoredPoint> restore_or_take_over(Request const& request, runbook::StepContext& context) const {
+        if (request.dataset.kind != plan::DatasetKind::postgres) return restore(request, context);
+        using Kind = postgres::DirectoryState::Kind;
+        auto const there = TRY(postgres::inspect_directory(request.target));
+        auto const target = printable(request.target.string());
+        auto const began_empty = context.effects().member_text("began_empty") == target;
+        if (there.kind == Kind::missing || there.kind == Kind::empty) {
+            TRY(context.record_effect("began_empty", Value(target)));
+        } else if (there.kind == Kind::occupied && began_empty && !there.server) {
+            auto const ours = postgres::holds_point(request.target, request.point.info.point);
+            if (!ours || !*ours) return restore(request, context);  // which refuses it
+            auto const source = TRY(make_restoring_source("postgres"));
+            RestoredPoint finished;
+            finished.findings = TRY(source->validate(request.target, context.stop()));
+            finished.result.files = request.point.info.point.files;
+            finished.result.bytes = request.point.info.point.bytes;
+            finished.verified = has_manifest(finished) && request.point.info.point.unreadable == 0;
+            if (finished.verified) return finished;
+        }
+        return restore(request, context);
+    }
+
     Result<RestoredPoint> restore(Request const& request, runbook::StepContext& context) const {
         RestorePointOptions options;
         options.target = request.target;
@@ -233,9 +303,8 @@ class RestoreStep : public runbook::Step {
         return compare_with_point(world_.workspace, request.point, request.target, stop);
     }
 
-    Result<runbook::StepResult> result_of(Request const& request, RestoredPoint const& restored,
-                                          std::vector<std::string> const& differences,
-                                          runbook::StepContext& context) const {
+    static runbook::StepResult result_of(Request const& request, RestoredPoint const& restored,
+                                         std::vector<std::string> const& differences) {
         auto const& info = request.point.info;
         runbook::StepResult result;
         auto& out = result.outputs;
@@ -272,21 +341,19 @@ class RestoreStep : public runbook::Step {
         if (request.dataset.kind == plan::DatasetKind::postgres) {
             auto const database = postgres::database_of(request.dataset.connect);
             out.set("database", database ? *database : "");
-            if (request.start) {
-                auto const cluster = TRY(world_.clusters.keep(request.target, context.stop()));
-                out.set("socket", cluster->socket_directory().string());
-                result.summary += "; started";
-            }
         }
         return result;
     }
 
     static std::uint64_t files_compared(Request const& request, RestoredPoint const& restored) {
         if (request.dataset.kind != plan::DatasetKind::postgres) return restored.result.files;
-        auto const by_manifest = std::ranges::any_of(restored.findings, [](Finding const& finding) {
+        return has_manifest(restored) ? restored.result.files : 0;
+    }
+    // Every file is what the backup's manifest says.
+    static bool has_manifest(RestoredPoint const& restored) {
+        return std::ranges::any_of(restored.findings, [](Finding const& finding) {
             return finding.object == "backup manifest" && finding.verdict == Finding::Verdict::verified;
         });
-        return by_manifest ? restored.result.files : 0;
     }
 
     RestoreKind kind_;
