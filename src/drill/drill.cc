@@ -6,11 +6,13 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "base/units.h"
 #include "drill/isolated_runbook.h"
 #include "drill/place.h"
 #include "drill/proof.h"
 #include "drill/restored_checks.h"
 #include "drill/run_evidence.h"
+#include "os/machine.h"
 #include "steps/postgres_cluster.h"
 #include "steps/step_registry.h"
 
@@ -56,6 +58,7 @@ class Rehearsal {
 
     Result<Rehearsed> run() {
         TRY(check_supported());
+        TRY(check_place());
         result_.swept = TRY(sweep_dead_drills(workspace_.state()));
         auto* signer = TRY(find_signer(workspace_, stop_));
         RunRecord record(workspace_, catalog::RunKind::drill, drill_.name, warn());
@@ -173,14 +176,45 @@ class Rehearsal {
                                 .clock = &workspace_.clock(),
                                 .random = &system_random(),
                                 .observer = options_.observer});
-        auto report = TRY(engine.start({.runbook = isolated.runbook,
-                                        .plan_hash = result_.evidence.plan_sha256,
-                                        .parameters = parameters,
-                                        .points = choose_points(workspace_, isolated.runbook, parameters, stop_)},
-                                       stop_));
+        auto chosen = choose_points(workspace_, isolated.runbook, parameters, stop_);
+        TRY(check_room(place, chosen.restored_bytes));
+        runbook::StartRequest const request{.runbook = isolated.runbook,
+                                            .plan_hash = result_.evidence.plan_sha256,
+                                            .parameters = parameters,
+                                            .points = std::move(chosen.points)};
+        auto report = TRY(engine.start(request, stop_));
         add_run(result_.evidence, report.state, plan_);
         result_.stuck.insert(result_.stuck.end(), report.stuck.begin(), report.stuck.end());
         return std::move(report.state);
+    }
+
+    // A drill shares its disk with things that are needed: it leaves a tenth free.
+    static Result<void> check_room(Place const& place, std::uint64_t bytes) {
+        auto const space = TRY(space_of(place.path().string()));
+        auto const usable = space.available - std::min(space.available, space.total / 10);
+        if (bytes <= usable) return {};
+        return fail(ErrorKind::no_space,
+                    fmt::format("'{}' has {} free, a drill may use {} of it, and {} come back",
+                                printable(place.path().parent_path().string()), format_bytes(space.available),
+                                format_bytes(usable), format_bytes(bytes)),
+                    "make room, or say where there is some: --in DIR");
+    }
+
+    // A drill never writes to the datasets' own places.
+    Result<void> check_place() const {
+        if (options_.in.empty()) return {};
+        std::error_code failed;
+        auto const in = std::filesystem::weakly_canonical(std::filesystem::absolute(options_.in, failed), failed).string() + "/";
+        for (auto const& dataset : plan_.datasets) {
+            for (auto const& path : dataset.paths) {
+                auto const own = std::filesystem::weakly_canonical(path, failed).string() + "/";
+                if (!in.starts_with(own)) continue;
+                return fail(ErrorKind::unsafe,
+                            fmt::format("'{}' is inside dataset '{}'", printable(options_.in.string()), dataset.name),
+                            "a drill needs a place that is not protected itself");
+            }
+        }
+        return {};
     }
 
     void clean_up(Place& place) {

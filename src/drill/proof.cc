@@ -1,6 +1,7 @@
 #include "drill/proof.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -77,18 +78,24 @@ Result<Repository*> find_signer(Workspace& workspace, std::stop_token stop) {
     return fail(ErrorKind::usage, "the plan names no repository");
 }
 
-plan::Value choose_points(Workspace& workspace, plan::Runbook const& runbook,
-                          std::map<std::string, std::string> const& parameters, std::stop_token stop) {
-    plan::Value points;
-    points.members();
+ChosenPoints choose_points(Workspace& workspace, plan::Runbook const& runbook,
+                           std::map<std::string, std::string> const& parameters, std::stop_token stop) {
+    ChosenPoints chosen;
+    chosen.points.members();
+    std::map<std::string, std::uint64_t> bytes;
     for (auto const& step : runbook.steps) {
         if (!is_restore(step.kind) && step.kind != "verify") continue;
         auto const dataset = dataset_of(step, runbook, parameters);
-        if (dataset.empty() || points.find(dataset)) continue;
-        auto const point = find_point(workspace, dataset + "@latest", {}, stop);
-        if (point) points.set(dataset, point->info.id.hex());
+        if (dataset.empty()) continue;
+        if (!chosen.points.find(dataset)) {
+            auto const point = find_point(workspace, dataset + "@latest", {}, stop);
+            if (!point) continue;
+            chosen.points.set(dataset, point->info.id.hex());
+            bytes[dataset] = point->info.point.bytes;
+        }
+        if (is_restore(step.kind)) chosen.restored_bytes += bytes[dataset];
     }
-    return points;
+    return chosen;
 }
 
 Result<SavedEvidence> save_proof(Workspace& workspace, Repository& signer, Evidence& evidence,

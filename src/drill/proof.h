@@ -23,8 +23,12 @@ Result<Repository*> find_signer(Workspace& workspace, std::stop_token stop);
 
 // Of every dataset that the runbook restores or verifies, and whose name is known, the newest point: so that all
 // steps of a run mean the same by `latest`. Datasets without a point are left out: their steps say so.
-plan::Value choose_points(Workspace& workspace, plan::Runbook const& runbook,
-                          std::map<std::string, std::string> const& parameters, std::stop_token stop);
+struct ChosenPoints {
+    plan::Value points;                // a map: dataset to point, hexadecimal
+    std::uint64_t restored_bytes = 0;  // of all that is restored
+};
+ChosenPoints choose_points(Workspace& workspace, plan::Runbook const& runbook,
+                           std::map<std::string, std::string> const& parameters, std::stop_token stop);
 
 // Draws the verdict, signs and saves the evidence with its report, and notes in the catalog what was proven:
 // datasets whose every check passed reach `validated`. A catalog that cannot be written spoils nothing: `warn` hears

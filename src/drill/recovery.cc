@@ -167,7 +167,7 @@ runbook::StartRequest start_request(Workspace& workspace, RecoveryRequest const&
     attributes.set(kOutage, Value(to_rfc3339(request.outage.value_or(declared))));
     attributes.set(kOutageGiven, Value(request.outage.has_value()));
     // Chosen now, so that all steps, and those of a resumed run, mean the same by `latest`.
-    auto points = choose_points(workspace, runbook, request.parameters, stop);
+    auto points = choose_points(workspace, runbook, request.parameters, stop).points;
     return {.runbook = std::move(runbook),
             .plan_hash = to_hex(sha256(as_bytes(workspace.plan_text()))),
             .parameters = request.parameters,
