@@ -47,7 +47,7 @@ Result<Head> read_head(fs::path const& directory) {
     }
     if (head.sequence == 0 || !from_hex(head.sha256) || head_text(head) != text) {
         return fail(ErrorKind::damaged, "'" + path.string() + "' is not the head of a chain of evidence",
-                    "`holdfast report --verify` says which evidence is sound");
+                    "holdfast report says which evidence is sound");
     }
     return head;
 }

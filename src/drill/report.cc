@@ -256,7 +256,7 @@ class Page {
         auto const failed = std::ranges::count_if(evidence_.checks, [](CheckEvidence const& check) {
             return check.verdict != CheckVerdict::passed;
         });
-        page_.set("checks_note", failed == 0 ? "Run on what came back, before anything else touched it."
+        page_.set("checks_note", failed == 0 ? "Run on what came back."
                                              : fmt::format("{} of {} did not pass.", failed,
                                                            evidence_.checks.size()));
         section("checks", evidence_.checks, [](CheckEvidence const& check, Data& row) {

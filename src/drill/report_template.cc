@@ -207,9 +207,7 @@ footer { margin-top: 36px; padding-top: 12px; border-top: 1px solid var(--line);
 <dl class="facts-list">
 {{#provenance}}<dt>{{label}}</dt><dd{{#mono}} class="mono"{{/mono}}>{{value}}</dd>
 {{/provenance}}</dl>
-<pre>holdfast report --verify evidence.json
-
-# without holdfast: what is signed is the compact, sorted form of "evidence"
+<pre># holdfast report verifies the whole chain; without holdfast: what is signed is the compact, sorted form of "evidence"
 jq -cSj .evidence evidence.json &gt; signed
 jq -rj .signature.value evidence.json | xxd -r -p &gt; signature
 (printf 302a300506032b6570032100; jq -rj .signature.key evidence.json) | xxd -r -p &gt; key.der
