@@ -30,9 +30,9 @@ inline std::optional<UserId> postgres_user() {
 // A directory of the test's own that the server's user may enter; gone with the object.
 class ScratchDirectory {
   public:
-    ScratchDirectory() {
-        char name[] = "/tmp/holdfast-pg-XXXXXX";
-        EXPECT_NE(::mkdtemp(name), nullptr);
+    explicit ScratchDirectory(std::string const& parent = "/tmp") {
+        auto name = parent + "/holdfast-pg-XXXXXX";
+        EXPECT_NE(::mkdtemp(name.data()), nullptr);
         path_ = name;
         give_to_postgres(path_);
     }
