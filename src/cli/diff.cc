@@ -7,6 +7,7 @@
 #include "cli/exit_code.h"
 #include "cli/json.h"
 #include "cli/look.h"
+#include "cli/workspace_options.h"
 
 namespace holdfast::cli {
 namespace {
@@ -41,6 +42,7 @@ Result<int> run_diff(Invocation& invocation) {
     if (invocation.has_argument("B")) {
         auto [text, path] = split_point_path(invocation.argument("B"));
         auto to = TRY(find_point(*opened.workspace, text, {}, invocation.stop));
+        warn_of_stand_in(to, warn_to(output));
         if (to.repository != opened.point.repository) {
             return fail(ErrorKind::usage, "the two points are in different repositories",
                         "name one of them with --repo");

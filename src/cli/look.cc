@@ -106,6 +106,7 @@ Result<OpenedPoint> open_point(Invocation& invocation, std::string_view text) {
     while (path.ends_with('/')) path.pop_back();
     opened.path = std::move(path);
     opened.point = TRY(find_point(*opened.workspace, point, {}, invocation.stop));
+    warn_of_stand_in(opened.point, warn_to(invocation.output));
     auto* repository =
         TRY(opened.workspace->repository(opened.point.repository, Role::reader, invocation.stop));
     opened.fetch = TRY(repository->begin_fetch({}, invocation.stop));

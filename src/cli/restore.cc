@@ -94,9 +94,7 @@ Result<int> run_restore(Invocation& invocation) {
     auto point = TRY(find_point(*workspace, text, {}, invocation.stop));
     auto options = TRY(restore_options(invocation, point, path));
     auto& output = invocation.output;
-    for (auto const& damaged : point.newer_damaged) {
-        output.warning(fmt::format("a newer point is damaged, an older one is restored: {}", printable(damaged)));
-    }
+    warn_of_stand_in(point, warn_to(output));
     auto restored = TRY(restore_point(*workspace, point, options, output.progress("restore"),
                                       warn_to(output), invocation.stop));
     output.end_progress();

@@ -94,20 +94,6 @@ Result<PointInfo> choose(PointList list, Wanted const& wanted, FindPointOptions 
                 near.empty() ? "holdfast points lists them" : "did you mean '" + near + "'?");
 }
 
-std::vector<std::string> newer_damaged(Repository const& repository, std::vector<DamagedPoint> const& damaged,
-                                       Wanted const& wanted, PointInfo const& info) {
-    std::vector<std::string> found;
-    if (!wanted.prefix.empty()) return found;
-    auto tag = dataset_tag(repository.keys(), info.point.dataset);
-    for (auto const& point : damaged) {
-        auto key = parse_point_key(point.key);
-        if (!key || key->dataset != tag || key->time <= info.point.time) continue;
-        if (wanted.time && key->time > *wanted.time) continue;
-        found.push_back(fmt::format("{}: {}", point.key, point.error.message));
-    }
-    return found;
-}
-
 }  // namespace
 
 Result<PointReference> find_point(Workspace& workspace, std::string_view text, FindPointOptions options,
@@ -122,7 +108,8 @@ Result<PointReference> find_point(Workspace& workspace, std::string_view text, F
             auto list = TRY(repository->points(stop));
             auto damaged = list.damaged;
             auto info = TRY(choose(std::move(list), wanted, options, text));
-            auto newer = newer_damaged(*repository, damaged, wanted, info);
+            std::vector<std::string> newer;
+            if (wanted.prefix.empty()) newer = find_newer_damaged(*repository, damaged, info, wanted.time);
             return PointReference{name, std::move(info), std::move(newer)};
         };
         auto found = look();
@@ -133,6 +120,34 @@ Result<PointReference> find_point(Workspace& workspace, std::string_view text, F
         if (kind != ErrorKind::unreachable && kind != ErrorKind::not_found) return found;
     }
     return fail(std::move(*first));
+}
+
+std::vector<std::string> find_newer_damaged(Repository const& repository, std::vector<DamagedPoint> const& damaged,
+                                            PointInfo const& info, std::optional<Time> until) {
+    std::vector<std::string> found;
+    auto tag = dataset_tag(repository.keys(), info.point.dataset);
+    for (auto const& point : damaged) {
+        auto key = parse_point_key(point.key);
+        if (!key || key->dataset != tag || key->time <= info.point.time) continue;
+        if (until && key->time > *until) continue;
+        found.push_back(fmt::format("{}: {}", point.key, point.error.message));
+    }
+    return found;
+}
+
+std::vector<std::string> stand_in_warnings(PointReference const& point) {
+    std::vector<std::string> warnings;
+    for (auto const& damaged : point.newer_damaged) {
+        warnings.push_back(fmt::format("'{}': a newer point is damaged, {} of {} stands in for it: {}",
+                                       printable(point.info.point.dataset), point.info.id.brief(),
+                                       to_rfc3339(point.info.point.time), printable(damaged)));
+    }
+    return warnings;
+}
+
+void warn_of_stand_in(PointReference const& point, Warn const& warn) {
+    if (!warn) return;
+    for (auto const& warning : stand_in_warnings(point)) warn(warning);
 }
 
 std::pair<std::string, std::string> split_point_path(std::string_view text) {

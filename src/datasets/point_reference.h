@@ -1,5 +1,6 @@
 #pragma once
 
+#include "datasets/run_record.h"
 #include "datasets/workspace.h"
 
 namespace holdfast {
@@ -21,6 +22,14 @@ struct FindPointOptions {
 // not_found names what exists instead; usage on an ambiguous prefix.
 Result<PointReference> find_point(Workspace& workspace, std::string_view text, FindPointOptions options,
                                   std::stop_token stop);
+
+// The same for a point that was found otherwise: the dataset's damaged points that are younger, and not after `until`.
+std::vector<std::string> find_newer_damaged(Repository const& repository, std::vector<DamagedPoint> const& damaged,
+                                            PointInfo const& info, std::optional<Time> until = {});
+
+// What everybody who works with a point has to say when it stands in for a damaged one: a line for each of these.
+std::vector<std::string> stand_in_warnings(PointReference const& point);
+void warn_of_stand_in(PointReference const& point, Warn const& warn);
 
 // "POINT:PATH" → point and path: split at the colon behind the first "@latest", "@TIME" or "~N"; without
 // one, at the first colon that does not belong to the kind of an ad hoc dataset ("files:").

@@ -83,12 +83,15 @@ Result<std::vector<DamageReport>> restore_and_compare(Workspace& workspace, Poin
     return reports;
 }
 
-// The latest whole point of each dataset, newest knowledge first.
-std::vector<PointReference> latest_points(std::string_view repository, PointList list) {
+// The latest point of each dataset that can be read.
+std::vector<PointReference> latest_points(Repository const& repository, std::string_view name, PointList list) {
     std::map<std::string, PointInfo> latest;
     for (auto& info : list.points) latest.insert_or_assign(info.point.dataset, std::move(info));
     std::vector<PointReference> points;
-    for (auto& [dataset, info] : latest) points.push_back({std::string(repository), std::move(info), {}});
+    for (auto& [dataset, info] : latest) {
+        auto newer = find_newer_damaged(repository, list.damaged, info);
+        points.push_back({std::string(name), std::move(info), std::move(newer)});
+    }
     return points;
 }
 
@@ -131,9 +134,11 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
             return {};
         });
     }
+    auto const latest = latest_points(repository, name, std::move(list));
+    for (auto const& point : latest) warn_of_stand_in(point, warn);
     if (options.restore) {
         auto parent = options.scratch.empty() ? workspace.state() / "scratch" : std::filesystem::path(options.scratch);
-        for (auto const& point : latest_points(name, std::move(list))) {
+        for (auto const& point : latest) {
             auto differences = TRY(restore_and_compare(workspace, point, parent, progress, warn, stop));
             report.damage.insert(report.damage.end(), differences.begin(), differences.end());
         }

@@ -177,6 +177,10 @@ class Rehearsal {
                                 .random = &system_random(),
                                 .observer = options_.observer});
         auto chosen = choose_points(workspace_, isolated.runbook, parameters, stop_);
+        for (auto const& warning : chosen.warnings) {
+            warn()(warning);
+            add_note(result_.evidence, warning);
+        }
         TRY(check_room(place, chosen.restored_bytes));
         runbook::StartRequest const request{.runbook = isolated.runbook,
                                             .plan_hash = result_.evidence.plan_sha256,

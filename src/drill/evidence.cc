@@ -99,6 +99,10 @@ class Verdict {
 
 void conclude(Evidence& evidence, std::vector<Reason> const& extra) { Verdict(evidence).draw(extra); }
 
+void add_note(Evidence& evidence, std::string const& note) {
+    if (std::ranges::find(evidence.notes, note) == evidence.notes.end()) evidence.notes.push_back(note);
+}
+
 std::optional<bool> met(std::optional<Duration> objective, std::optional<Duration> achieved) {
     if (!objective || !achieved) return std::nullopt;
     return *achieved <= *objective;

@@ -135,6 +135,9 @@ struct Evidence {
 // reasons that the facts alone do not show (an error that ended the run). Repeating it changes nothing.
 void conclude(Evidence& evidence, std::vector<Reason> const& extra = {});
 
+// Adds a note, once.
+void add_note(Evidence& evidence, std::string const& note);
+
 // Whether an achieved time keeps an objective; nothing when either is not known.
 std::optional<bool> met(std::optional<Duration> objective, std::optional<Duration> achieved);
 

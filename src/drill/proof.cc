@@ -1,6 +1,7 @@
 #include "drill/proof.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include <fmt/format.h>
@@ -92,6 +93,8 @@ ChosenPoints choose_points(Workspace& workspace, plan::Runbook const& runbook,
             if (!point) continue;
             chosen.points.set(dataset, point->info.id.hex());
             bytes[dataset] = point->info.point.bytes;
+            auto warnings = stand_in_warnings(*point);
+            std::ranges::move(warnings, std::back_inserter(chosen.warnings));
         }
         if (is_restore(step.kind)) chosen.restored_bytes += bytes[dataset];
     }

@@ -26,6 +26,8 @@ Result<Repository*> find_signer(Workspace& workspace, std::stop_token stop);
 struct ChosenPoints {
     plan::Value points;                // a map: dataset to point, hexadecimal
     std::uint64_t restored_bytes = 0;  // of all that is restored
+    // What has to be told of points that stand in for damaged ones: see stand_in_warnings().
+    std::vector<std::string> warnings;
 };
 ChosenPoints choose_points(Workspace& workspace, plan::Runbook const& runbook,
                            std::map<std::string, std::string> const& parameters, std::stop_token stop);

@@ -159,7 +159,7 @@ Result<void> check_times(RecoveryRequest const& request, Time now) {
 }
 
 runbook::StartRequest start_request(Workspace& workspace, RecoveryRequest const& request, plan::Runbook runbook,
-                                    std::stop_token stop) {
+                                    Warn const& warn, std::stop_token stop) {
     auto declared = request.declared.value_or(workspace.clock().now());
     Value attributes = Value(Value::Map{});
     attributes.set(kName, Value(request.name));
@@ -167,11 +167,17 @@ runbook::StartRequest start_request(Workspace& workspace, RecoveryRequest const&
     attributes.set(kOutage, Value(to_rfc3339(request.outage.value_or(declared))));
     attributes.set(kOutageGiven, Value(request.outage.has_value()));
     // Chosen now, so that all steps, and those of a resumed run, mean the same by `latest`.
-    auto points = choose_points(workspace, runbook, request.parameters, stop).points;
+    auto chosen = choose_points(workspace, runbook, request.parameters, stop);
+    Value::List warnings;
+    for (auto const& warning : chosen.warnings) {
+        if (warn) warn(warning);
+        warnings.push_back(Value(warning));
+    }
+    if (!warnings.empty()) attributes.set(kStandInAttribute, Value(std::move(warnings)));
     return {.runbook = std::move(runbook),
             .plan_hash = to_hex(sha256(as_bytes(workspace.plan_text()))),
             .parameters = request.parameters,
-            .points = std::move(points),
+            .points = std::move(chosen.points),
             .attributes = std::move(attributes)};
 }
 
@@ -201,7 +207,7 @@ Result<runbook::DryRun> plan_recovery(Workspace& workspace, RecoveryRequest cons
     TRY(check_times(request, workspace.clock().now()));
     auto runbook = TRY(find_runbook(*plan, request.name));
     auto machinery = TRY(Machinery::make(workspace, request.name, request.outage, nullptr, warn));
-    auto start = start_request(workspace, request, std::move(runbook), stop);
+    auto start = start_request(workspace, request, std::move(runbook), warn, stop);
     return machinery->engine(workspace, {}).dry_run(start, stop);
 }
 
@@ -212,7 +218,7 @@ Result<RecoveryOutcome> recover(Workspace& workspace, RecoveryRequest const& req
     auto runbook = TRY(find_runbook(*plan, request.name));
     auto machinery = TRY(Machinery::make(workspace, request.name, request.outage, people.observer, warn));
     auto engine = machinery->engine(workspace, people);
-    auto start = start_request(workspace, request, std::move(runbook), stop);
+    auto start = start_request(workspace, request, std::move(runbook), warn, stop);
     auto report = TRY(engine.start(start, stop));
     auto outcome = conclude_run(workspace, *plan, std::move(report), *machinery, warn);
     return outlive(std::move(machinery), std::move(outcome));

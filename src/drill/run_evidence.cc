@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "steps/stand_in.h"
 
 namespace holdfast::drill {
 namespace {
@@ -44,9 +45,11 @@ class RunReader {
 
     void read() {
         evidence_.runbooks.push_back(run_.runbook.name);
+        add_stand_in(run_.attributes.find(kStandInAttribute));
         for (auto const& [name, value] : run_.parameters) evidence_.parameters.push_back({name, value});
         for (auto const& step : run_.steps) {
             add_step(step);
+            add_stand_in(step.effects.find(steps::kStandIn));
             if (is_restore(step.kind)) add_dataset(step);
         }
         for (auto const& step : run_.steps) {
@@ -56,6 +59,11 @@ class RunReader {
     }
 
   private:
+    void add_stand_in(Value const* lines) {
+        if (!lines) return;
+        for (auto const& line : lines->texts()) add_note(evidence_, line);
+    }
+
     void add_step(StepStatus const& step) {
         StepEvidence evidence{.runbook = run_.runbook.name, .name = step.name, .kind = step.kind};
         evidence.started = step.started;

@@ -12,6 +12,9 @@ namespace holdfast::drill {
 // Evidence out of the journals of runs: what is stated is what the journal knows, so that a run that was resumed by
 // another process leaves the same.
 
+// The attribute of a run that holds what was said of points which stand in for damaged ones: a list of lines.
+inline constexpr char kStandInAttribute[] = "stand_in";
+
 // Adds what a run did: its steps, the datasets that its restores brought back, what validation and comparison found,
 // and the verdicts of its checks. What was restored twice counts as it was restored last.
 void add_run(Evidence& evidence, runbook::RunState const& run, Plan const& plan);

@@ -18,6 +18,7 @@
 #include "sources/postgres/restore.h"
 #include "sources/postgres/tablespaces.h"
 #include "steps/arguments.h"
+#include "steps/stand_in.h"
 
 namespace holdfast::steps {
 namespace {
@@ -140,6 +141,7 @@ class RestoreStep : public runbook::Step {
         Chosen const chosen{.begun = context.effects().member_text("point"), .latest = context.point_of(name)};
         auto const request = TRY(resolve(arguments, chosen, context.stop()));
         if (world_.isolation) TRY(world_.isolation->allow_target(request.target));
+        TRY(tell_stand_in(request.point, world_, context));
         TRY(context.record_effect("point", Value(request.point.info.id.hex())));
         TRY(context.record_effect("target", Value(printable(request.target.string()))));
         auto result = TRY(earlier_result(request, context));

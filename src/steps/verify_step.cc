@@ -7,6 +7,7 @@
 #include "datasets/point_reference.h"
 #include "steps/arguments.h"
 #include "steps/read_point.h"
+#include "steps/stand_in.h"
 
 namespace holdfast::steps {
 namespace {
@@ -34,6 +35,7 @@ class VerifyStep : public runbook::Step {
         auto const& arguments = context.arguments();
         auto const chosen = context.point_of(arguments.member_text("dataset"));
         auto const point = TRY(find(arguments, chosen, context.stop()));
+        TRY(tell_stand_in(point, world_, context));
         auto* repository = TRY(world_.workspace.repository(point.repository, Role::reader, context.stop()));
         auto const began = context.clock().elapsed();
         auto const progress = [&](Progress const& at) {
