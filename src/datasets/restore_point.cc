@@ -1,10 +1,13 @@
 #include "datasets/restore_point.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "archive/diff.h"
+#include "archive/tree.h"
 #include "base/text.h"
 #include "datasets/source_factory.h"
+#include "sources/postgres/tablespaces.h"
 
 namespace holdfast {
 namespace {
@@ -18,6 +21,61 @@ bool nothing_wrong(RestoredPoint const& restored) {
     }
     return true;
 }
+
+// A path as a pattern that matches nothing else.
+std::string literal(std::string_view path) {
+    std::string pattern;
+    for (char c : path) {
+        auto const special = c == '*' || c == '?' || c == '[';
+        pattern += special ? fmt::format("[{}]", c) : std::string(1, c);
+    }
+    return pattern;
+}
+
+class Comparison {
+  public:
+    Comparison(Fetch& fetch, std::stop_token stop) : fetch_(fetch), stop_(stop) {}
+
+    Result<void> tree(Content const& tree, std::filesystem::path const& live, CompareOptions const& options,
+                      std::string const& prefix = "") {
+        auto visit = [&](Difference const& difference) -> Result<void> {
+            if (differences_.size() < kDifferencesMax) {
+                differences_.push_back(fmt::format("{}: {}", printable(prefix + difference.path),
+                                                   difference.detail.empty() ? "content" : difference.detail));
+            }
+            return {};
+        };
+        return diff_live(fetch_, tree, live, options, visit, stop_);
+    }
+
+    Result<void> cluster(RecoveryPoint const& point, std::filesystem::path const& target,
+                         std::map<std::string, std::string> const& mapping) {
+        auto const now = TRY(postgres::plan_tablespaces(point, mapping, target));
+        auto const before = TRY(postgres::original_tablespaces(point));
+        auto base = target.native();
+        while (base.ends_with('/')) base.pop_back();
+        base = literal(base) + "/";
+        CompareOptions const as_restored{.owners = ::geteuid() == 0, .times = false, .special_bits = true};
+        auto options = as_restored;
+        options.exclude = {base + "standby.signal", base + "recovery.signal"};
+        if (now != before) options.exclude.push_back(base + "tablespace_map");
+        for (auto const& [oid, location] : now) options.exclude.push_back(fmt::format("{}pg_tblspc/{}", base, oid));
+        TRY(tree(point.tree, target, options));
+        for (auto const& [oid, location] : now) {
+            auto const name = fmt::format("pg_tblspc/{}", oid);
+            auto const entry = TRY(TreeReader(fetch_, point.tree).find(name, stop_));
+            TRY(tree(entry.content, location, as_restored, name + "/"));
+        }
+        return {};
+    }
+
+    std::vector<std::string> take() { return std::move(differences_); }
+
+  private:
+    Fetch& fetch_;
+    std::stop_token stop_;
+    std::vector<std::string> differences_;
+};
 
 }  // namespace
 
@@ -71,19 +129,16 @@ Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& 
 
 Result<std::vector<std::string>> compare_with_point(Workspace& workspace, PointReference const& point,
                                                     std::filesystem::path const& target,
-                                                    std::stop_token stop) {
+                                                    ComparePointOptions const& options, std::stop_token stop) {
     auto* repository = TRY(workspace.repository(point.repository, Role::reader, stop));
     auto fetch = TRY(repository->begin_fetch({}, stop));
-    std::vector<std::string> differences;
-    auto visit = [&](Difference const& difference) -> Result<void> {
-        if (differences.size() < kDifferencesMax) {
-            differences.push_back(fmt::format("{}: {}", printable(difference.path),
-                                              difference.detail.empty() ? "content" : difference.detail));
-        }
-        return {};
-    };
-    TRY(diff_live(*fetch, point.info.point.tree, target, {}, visit, stop));
-    return differences;
+    Comparison comparison(*fetch, stop);
+    if (point.info.point.kind == "postgres") {
+        TRY(comparison.cluster(point.info.point, target, options.tablespaces));
+    } else {
+        TRY(comparison.tree(point.info.point.tree, target, {.special_bits = options.special_bits}));
+    }
+    return comparison.take();
 }
 
 }  // namespace holdfast

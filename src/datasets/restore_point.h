@@ -29,10 +29,18 @@ Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& 
                                     Warn const& warn,
                                     std::stop_token stop);
 
+struct ComparePointOptions {
+    bool special_bits = true;  // whether it was restored with setuid, setgid and capabilities of files
+    std::map<std::string, std::string> tablespaces = {};  // as it was restored: see RestorePointOptions
+};
+
 // Compares a restored tree with the point, byte for byte and with its metadata: the differences that
-// count, at most 1,000 of them. For postgres the cluster must not have been started.
+// count, at most 1,000 of them. For postgres the cluster must not have been started; its tablespaces are
+// compared where they lie now, what a restore leaves out or makes anew on purpose is passed over
+// (standby.signal, recovery.signal, links of tablespaces and their map), and so are times, which mean
+// nothing to a database, and owners unless this is root.
 Result<std::vector<std::string>> compare_with_point(Workspace& workspace, PointReference const& point,
                                                     std::filesystem::path const& target,
-                                                    std::stop_token stop);
+                                                    ComparePointOptions const& options, std::stop_token stop);
 
 }  // namespace holdfast

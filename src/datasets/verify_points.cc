@@ -75,11 +75,9 @@ Result<std::vector<DamageReport>> restore_and_compare(Workspace& workspace, Poin
         if (finding.verdict != Finding::Verdict::damaged) continue;
         reports.push_back({object, fmt::format("'{}': {}", printable(finding.object), finding.detail)});
     }
-    // A database's restore changes what must differ (links of tablespaces); its manifest was checked.
-    if (point.info.point.kind != "postgres") {
-        auto differences = TRY(compare_with_point(workspace, point, target, stop));
-        for (auto const& difference : differences) reports.push_back({object, difference});
-    }
+    auto differences =
+        TRY(compare_with_point(workspace, point, target, {.tablespaces = options.tablespaces}, stop));
+    for (auto const& difference : differences) reports.push_back({object, difference});
     return reports;
 }
 

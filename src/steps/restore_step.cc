@@ -260,10 +260,8 @@ class RestoreStep : public runbook::Step {
         RestorePointOptions options;
         options.target = request.target;
         // Nobody but us can enter an isolated place, so nobody can use what is special there.
-        options.restore.set_special_bits = request.special_bits || world_.isolation;
-        if (world_.isolation && request.dataset.kind == plan::DatasetKind::postgres) {
-            options.tablespaces = TRY(isolated_tablespaces(request));
-        }
+        options.restore.set_special_bits = with_special_bits(request);
+        options.tablespaces = TRY(tablespaces(request));
         auto const progress = [&](Progress const& at) {
             context.progress({.what = at.what, .done = at.bytes, .total = at.bytes_total});
         };
@@ -273,8 +271,13 @@ class RestoreStep : public runbook::Step {
         return restore_point(world_.workspace, request.point, options, progress, warn, context.stop());
     }
 
-    // Tablespaces come to lie beside the data directory instead of where production has its own.
-    static Result<std::map<std::string, std::string>> isolated_tablespaces(Request const& request) {
+    bool with_special_bits(Request const& request) const { return request.special_bits || world_.isolation; }
+
+    // In isolation tablespaces come to lie beside the data directory instead of where production has its own.
+    Result<std::map<std::string, std::string>> tablespaces(Request const& request) const {
+        if (!world_.isolation || request.dataset.kind != plan::DatasetKind::postgres) {
+            return std::map<std::string, std::string>();
+        }
         auto const originals = TRY(postgres::original_tablespaces(request.point.info.point));
         std::map<std::string, std::string> moved;
         for (auto const& [oid, location] : originals) {
@@ -297,12 +300,14 @@ class RestoreStep : public runbook::Step {
                     "an older point may be whole: say which with 'to'");
     }
 
-    // Byte for byte and with all metadata, before anything else touches it. A database is compared by its backup
-    // manifest when it is validated: its files are not to be started from as they lie in the point.
-    Result<std::vector<std::string>> compare(Request const& request, RestoredPoint const&,
+    // Byte for byte and with all metadata that was restored, before anything else touches it. A database that has a
+    // backup manifest was compared by that when it was validated.
+    Result<std::vector<std::string>> compare(Request const& request, RestoredPoint const& restored,
                                              std::stop_token stop) const {
-        if (request.dataset.kind == plan::DatasetKind::postgres) return std::vector<std::string>();
-        return compare_with_point(world_.workspace, request.point, request.target, stop);
+        if (has_manifest(restored)) return std::vector<std::string>();
+        auto const moved = TRY(tablespaces(request));
+        return compare_with_point(world_.workspace, request.point, request.target,
+                                  {.special_bits = with_special_bits(request), .tablespaces = moved}, stop);
     }
 
     static runbook::StepResult result_of(Request const& request, RestoredPoint const& restored,
@@ -323,7 +328,7 @@ class RestoreStep : public runbook::Step {
         out.set("files", static_cast<std::int64_t>(restored.result.files));
         out.set("bytes", static_cast<std::int64_t>(restored.result.bytes));
         out.set("verified", restored.verified && differences.empty());
-        out.set("files_compared", static_cast<std::int64_t>(files_compared(request, restored)));
+        out.set("files_compared", static_cast<std::int64_t>(restored.result.files));
         out.set("differences", static_cast<std::int64_t>(differences.size()));
         if (!differences.empty()) out.set("difference", differences.front());
         result.summary = fmt::format("{} files, {} ({} written) in {}", restored.result.files,
@@ -347,10 +352,6 @@ class RestoreStep : public runbook::Step {
         return result;
     }
 
-    static std::uint64_t files_compared(Request const& request, RestoredPoint const& restored) {
-        if (request.dataset.kind != plan::DatasetKind::postgres) return restored.result.files;
-        return has_manifest(restored) ? restored.result.files : 0;
-    }
     // Every file is what the backup's manifest says.
     static bool has_manifest(RestoredPoint const& restored) {
         return std::ranges::any_of(restored.findings, [](Finding const& finding) {
