@@ -49,7 +49,7 @@ Command report_command() {
     return {.name = "report",
             .summary = "list the evidence of drills and recoveries, and check that none was changed or left out",
             .details = "Each evidence file is signed and names the one before it. Exit code 7 when a signature does not "
-                       "fit, a file was changed, or one is missing from the chain.",
+                       "fit, a file was changed, one is missing from the chain, or the journal of a recovery is not what it was.",
             .arguments = {},
             .options = {},
             .run = run_report};

@@ -188,6 +188,7 @@ class Rehearsal {
                                             .points = std::move(chosen.points)};
         auto report = TRY(engine.start(request, stop_));
         add_run(result_.evidence, report.state, plan_);
+        add_journal(result_.evidence, place.path() / "journal", report.state.run);
         result_.stuck.insert(result_.stuck.end(), report.stuck.begin(), report.stuck.end());
         return std::move(report.state);
     }

@@ -81,6 +81,13 @@ struct CleanUpEvidence {
     std::string detail = {};
 };
 
+// How far the journal of a run went when the evidence was made.
+struct JournalEvidence {
+    std::string run;
+    std::uint64_t records = 0;
+    std::string sha256;  // the hash of the last of these records
+};
+
 struct Setting {
     std::string name, value;
 };
@@ -118,6 +125,7 @@ struct Evidence {
     std::vector<StepEvidence> steps = {};
     std::vector<CheckEvidence> checks = {};
     std::vector<CleanUpEvidence> clean_up = {};  // empty where nothing had to be cleaned up
+    std::vector<JournalEvidence> journals = {};  // of a drill they are gone with its place
     std::vector<std::string> notes = {};         // what a reader should know, e.g. what was not rehearsed
 
     // Set by conclude(). Proven: no reasons.

@@ -1,6 +1,7 @@
 #include "drill/evidence_file.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "drill/report.h"
 #include "os/file.h"
 #include "os/file_lock.h"
+#include "runbook/journal.h"
 
 namespace holdfast::drill {
 namespace {
@@ -226,6 +228,20 @@ class Saver {
     fs::path directory_;
 };
 
+// What is wrong with the journals that the evidence names; those of drills are gone with their places.
+std::vector<std::string> journal_faults(fs::path const& state, VerifiedEvidence const& verified) {
+    std::vector<std::string> faults;
+    if (verified.evidence.kind != EvidenceKind::recovery) return faults;
+    for (auto const& journal : verified.evidence.journals) {
+        auto const end = runbook::read_journal_end(state, journal.run, journal.records);
+        if (end && to_hex(end->hash) == journal.sha256) continue;
+        auto const why = end ? fmt::format("journal of run '{}': it is not the one that this was made from", journal.run)
+                             : end.error().message;
+        faults.push_back(fmt::format("evidence {} ('{}'): {}", verified.evidence.sequence, verified.file.string(), why));
+    }
+    return faults;
+}
+
 Error changed(fs::path const& file, std::string_view why) {
     return Error{ErrorKind::damaged, fmt::format("evidence '{}': {}", file.string(), why),
                  "it was changed after it was written, or damaged; do not rely on it"};
@@ -299,6 +315,8 @@ Result<ChainReport> verify_evidence_chain(fs::path const& state, std::optional<s
                             "exchanged between them",
                             evidence.sequence, verified.file.string(), before->evidence.sequence));
         }
+        auto journals = journal_faults(state, verified);
+        std::ranges::move(journals, std::back_inserter(report.faults));
         before = &verified;
     }
     auto const newest = before ? before->sha256 : std::string();

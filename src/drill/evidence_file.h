@@ -65,7 +65,8 @@ struct ChainReport {
 };
 
 // Verifies every evidence of a state directory and that they form one chain up to its head, and, given what the
-// catalog takes for the head, that this is it. Fails only when the directory cannot be read.
+// catalog takes for the head, that this is it; and that the journal of every recovery still holds what it held then.
+// Fails only when the directory cannot be read.
 Result<ChainReport> verify_evidence_chain(std::filesystem::path const& state,
                                           std::optional<std::string> const& catalog_head = {},
                                           std::vector<SignPublicKey> const& trusted = {});

@@ -8,6 +8,7 @@
 
 #include "drill/evidence_samples.h"
 #include "os/process.h"
+#include "runbook/journal.h"
 
 namespace holdfast::drill {
 namespace {
@@ -68,6 +69,46 @@ TEST_F(EvidenceFile, IsSignedAndReadsBack) {
     EXPECT_EQ(saved.evidence_file.parent_path().filename(), "20261122T103107.000000000Z-database-restore");
     EXPECT_THAT(slurp(saved.report_file), HasSubstr(saved.sha256));
     EXPECT_EQ(fs::status(saved.evidence_file).permissions(), fs::perms(0600));
+}
+
+TEST_F(EvidenceFile, SeesThatAJournalLostItsEnd) {
+    constexpr char run[] = "20261122T103107Z-5f0c3a";
+    auto const path = runbook::run_directory(state_, run) / "journal.jsonl";
+    ManualClock clock{sample_time("2026-11-22T10:31:07Z")};
+    {
+        auto journal = runbook::Journal::create(state_, run, plan::Value(plan::Value::Map{}), {&clock, {}});
+        ASSERT_TRUE(journal) << journal.error().message;
+        for (auto event : {runbook::Event::started, runbook::Event::finished}) {
+            ASSERT_TRUE((*journal)->append(event, "", {}));
+        }
+    }
+    auto const end = runbook::read_journal_end(state_, run);
+    ASSERT_TRUE(end);
+    auto evidence = sample_evidence();
+    evidence.kind = EvidenceKind::recovery;
+    evidence.journals = {{run, end->records, to_hex(end->hash)}};
+    auto const saved = save(evidence);
+    EXPECT_EQ(verify_evidence(saved.evidence_file)->evidence.journals.at(0).records, 3u);
+    EXPECT_THAT(slurp(saved.report_file), HasSubstr(to_hex(end->hash)));
+    EXPECT_THAT(faults(), IsEmpty());
+
+    auto const whole = slurp(path);
+    {
+        auto journal = runbook::Journal::open(state_, run, {&clock, {}});
+        ASSERT_TRUE(journal && (*journal)->append(runbook::Event::resumed, "", {}));
+    }
+    EXPECT_THAT(faults(), IsEmpty()) << "a run that failed may be resumed";
+
+    spill(path, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1));
+    ASSERT_TRUE(runbook::read_journal(state_, run)) << "it must be sound in itself, or the test tests nothing";
+    EXPECT_THAT(faults(), ElementsAre(HasSubstr("it has 2 records and had 3")));
+    {
+        auto journal = runbook::Journal::open(state_, run, {&clock, {}});
+        ASSERT_TRUE(journal && (*journal)->append(runbook::Event::skipped, "", {}));
+    }
+    EXPECT_THAT(faults(), ElementsAre(HasSubstr("is not the one that this was made from")));
+    fs::remove_all(path.parent_path());
+    EXPECT_THAT(faults(), ElementsAre(HasSubstr(run)));
 }
 
 TEST_F(EvidenceFile, DetectsEveryFlippedByte) {

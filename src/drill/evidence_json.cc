@@ -107,6 +107,10 @@ Json of_clean_up(CleanUpEvidence const& statement) {
             {"detail", clean(statement.detail)}};
 }
 
+Json of_journal(JournalEvidence const& journal) {
+    return {{"run", clean(journal.run)}, {"records", journal.records}, {"sha256", clean(journal.sha256)}};
+}
+
 Json of_reason(Reason const& reason) {
     auto const missed = reason.kind == ErrorKind::objective_missed;
     return {{"kind", name(missed ? ErrorKind::objective_missed : ErrorKind::check_failed)},
@@ -114,7 +118,7 @@ Json of_reason(Reason const& reason) {
 }
 
 Json of_evidence(Evidence const& evidence) {
-    return {
+    Json json = {
         {"format", kFormat},
         {"kind", to_text(evidence.kind)},
         {"name", clean(evidence.name)},
@@ -146,6 +150,9 @@ Json of_evidence(Evidence const& evidence) {
         {"previous", clean(evidence.previous)},
         {"signer", {{"bundle", clean(evidence.signer)}, {"label", clean(evidence.signer_label)}}},
     };
+    // Evidence that was made before there were any has none: it keeps its spelling.
+    if (!evidence.journals.empty()) json["journals"] = list_of(evidence.journals, of_journal);
+    return json;
 }
 
 // -- Reading
@@ -205,6 +212,7 @@ class Reader {
         auto const* value = find(key);
         return Reader(value ? *value : none, ok_);
     }
+    bool has(char const* key) const { return find(key) != nullptr; }
     // One of the words that an enumeration has.
     template <typename E, std::size_t N>
     E word(char const* key, E const (&values)[N]) const {
@@ -304,6 +312,8 @@ CleanUpEvidence to_clean_up(Reader const& in) {
     return {in.text("what"), in.boolean("holds"), in.text("detail")};
 }
 
+JournalEvidence to_journal(Reader const& in) { return {in.text("run"), in.number("records"), in.text("sha256")}; }
+
 Reason to_reason(Reader const& in) {
     auto const missed = in.text("kind") == name(ErrorKind::objective_missed);
     return {missed ? ErrorKind::objective_missed : ErrorKind::check_failed, in.text("text")};
@@ -334,6 +344,7 @@ Evidence to_evidence(Reader const& in) {
     evidence.steps = in.list("steps", to_step);
     evidence.checks = in.list("checks", to_check);
     evidence.clean_up = in.list("clean_up", to_clean_up);
+    if (in.has("journals")) evidence.journals = in.list("journals", to_journal);
     evidence.notes = in.texts("notes");
     evidence.reasons = in.list("reasons", to_reason);
     evidence.proven = in.text("result") == "proven";

@@ -120,6 +120,7 @@ Evidence evidence_of(Workspace& workspace, Plan const& plan, runbook::RunState c
                                              run.resumed == 1 ? "once" : fmt::format("{} times", run.resumed)));
     }
     add_run(evidence, run, plan);
+    add_journal(evidence, workspace.state(), run.run);
     add_services(evidence, plan);
     return evidence;
 }

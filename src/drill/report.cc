@@ -289,6 +289,10 @@ class Page {
         add("Host", evidence_.host + (evidence_.system.empty() ? "" : ", " + evidence_.system));
         add("Isolated place", evidence_.place);
         add("Run", evidence_.run, true);
+        for (auto const& journal : evidence_.journals) {
+            add("Journal", fmt::format("{}, {} records, ending with {}", journal.run, journal.records, journal.sha256),
+                true);
+        }
         add("Evidence", fmt::format("{} of its chain", evidence_.sequence));
         add("evidence.json, SHA-256", sha256_, true);
         add("Evidence before it", evidence_.previous.empty() ? "none, this is the first" : evidence_.previous,

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "runbook/journal.h"
 #include "steps/stand_in.h"
 
 namespace holdfast::drill {
@@ -263,6 +264,15 @@ void collect_needs(Plan const& plan, plan::Service const& service, std::set<std:
 }  // namespace
 
 void add_run(Evidence& evidence, RunState const& run, Plan const& plan) { RunReader(evidence, run, plan).read(); }
+
+void add_journal(Evidence& evidence, std::filesystem::path const& state, std::string const& run) {
+    auto const end = runbook::read_journal_end(state, run);
+    if (end) {
+        evidence.journals.push_back({run, end->records, to_hex(end->hash)});
+    } else {
+        add_note(evidence, "the journal is not named: " + end.error().message);
+    }
+}
 
 void add_left_out(Evidence& evidence, std::string const& runbook, std::vector<LeftOut> const& left_out) {
     for (auto const& left : left_out) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ inline constexpr char kStandInAttribute[] = "stand_in";
 // Adds what a run did: its steps, the datasets that its restores brought back, what validation and comparison found,
 // and the verdicts of its checks. What was restored twice counts as it was restored last.
 void add_run(Evidence& evidence, runbook::RunState const& run, Plan const& plan);
+
+// Adds how far the run's journal goes, in that state directory. One that cannot be read is told in the notes.
+void add_journal(Evidence& evidence, std::filesystem::path const& state, std::string const& run);
 
 // Adds the steps that an isolated run left out; those that it should not have had to are told as not run.
 void add_left_out(Evidence& evidence, std::string const& runbook, std::vector<LeftOut> const& left_out);

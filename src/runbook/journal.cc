@@ -157,6 +157,17 @@ Result<std::vector<Record>> read_journal(fs::path const& state, std::string cons
     return std::move(journal.records);
 }
 
+Result<JournalEnd> read_journal_end(fs::path const& state, std::string const& run,
+                                    std::optional<std::uint64_t> records) {
+    auto journal = TRY(read(state, run));
+    auto const wanted = records.value_or(journal.records.size());
+    if (wanted == 0 || wanted > journal.hashes.size()) {
+        return fail(ErrorKind::damaged, fmt::format("journal of run '{}': it has {} records and had {}", run,
+                                                    journal.hashes.size(), wanted));
+    }
+    return JournalEnd{wanted, journal.hashes[wanted - 1]};
+}
+
 bool run_is_locked(fs::path const& state, std::string const& run) {
     auto directory = open_file(run_directory(state, run).string(), O_RDONLY | O_DIRECTORY);
     if (!directory.has_value())

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -108,6 +109,16 @@ class Journal {
 // not_found, damaged.
 Result<std::vector<Record>> read_journal(std::filesystem::path const& state,
                                          std::string const& run);
+
+// How far a journal goes. Evidence names it, because records that are cut off at the end of a line do not show in the
+// journal itself.
+struct JournalEnd {
+    std::uint64_t records = 0;
+    Hash32 hash{};  // of the last of them
+};
+// Where the run's journal ends, or where its first `records` do: `damaged` when it has fewer. Errors as read_journal().
+Result<JournalEnd> read_journal_end(std::filesystem::path const& state, std::string const& run,
+                                    std::optional<std::uint64_t> records = {});
 
 // Whether a process works on the run now.
 bool run_is_locked(std::filesystem::path const& state, std::string const& run);

@@ -146,6 +146,7 @@ Result<DecodedJournal> decode(std::string_view bytes, std::string_view run) {
         if (!record.has_value())
             return fail(damaged_at(sequence, record.error().message));
         journal.hash = next_hash(journal.hash, *text);
+        journal.hashes.push_back(journal.hash);
         journal.records.push_back(std::move(*record));
         journal.newline_missing = end == std::string_view::npos;
         journal.good_bytes += line.size() + (journal.newline_missing ? 0 : 1);

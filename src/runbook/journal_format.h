@@ -18,6 +18,7 @@ std::string encode(Record const& record, Hash32& hash);
 struct DecodedJournal {
     std::vector<Record> records;
     Hash32 hash{};                 // of the last record
+    std::vector<Hash32> hashes;    // of each
     std::size_t good_bytes = 0;    // of the file, up to the end of the last record
     bool newline_missing = false;  // the last record is complete but for its newline
 };

@@ -179,6 +179,21 @@ TEST_F(JournalTest, RecordsCannotBeLeftOutOrSwapped) {
     EXPECT_EQ(read(), a + c);
 }
 
+TEST_F(JournalTest, ItsEndIsKnownAlsoWhenItGoesOn) {
+    auto whole = make();
+    auto end = read_journal_end(state, kRun);
+    ASSERT_TRUE(end.has_value()) << end.error().message;
+    EXPECT_EQ(end->records, 3u);
+    EXPECT_THAT(whole, HasSubstr(to_hex(end->hash)));
+    EXPECT_TRUE((*open())->append(Event::finished, "", {}).has_value());
+    EXPECT_EQ(read_journal_end(state, kRun)->records, 4u);
+    EXPECT_EQ(read_journal_end(state, kRun, 3)->hash, end->hash);
+    // Cut at the end of a line, it is a journal like any other.
+    write(whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1));
+    EXPECT_EQ(read_journal_end(state, kRun)->records, 2u);
+    EXPECT_EQ(read_journal_end(state, kRun, 3).error().kind, ErrorKind::damaged);
+}
+
 TEST_F(JournalTest, AFullDiskEndsIt) {
     auto journal = create();
     ASSERT_TRUE(journal.has_value());
