@@ -9,6 +9,7 @@
 
 #include "datasets/back_up.h"
 #include "datasets/create.h"
+#include "datasets/restore_point.h"
 #include "drill/drill.h"
 #include "drill/evidence_file.h"
 #include "drill/place.h"
@@ -78,6 +79,7 @@ class Company {
         return std::move(*workspace);
     }
 
+    fs::path repository() const { return scratch_.path() / "backups"; }
     fs::path models() const { return scratch_.path() / "models"; }
     fs::path configuration() const { return scratch_.path() / "etc"; }
     fs::path plan_file() const { return scratch_.path() / "holdfast.yaml"; }
@@ -351,6 +353,108 @@ TEST_F(DrillTest, ThatIsKilledIsCleanedUpByTheNext) {
     }
 }
 
+// A newer point of a dataset that is damaged, until the object is gone.
+class DamagedPoint {
+  public:
+    DamagedPoint(Company const& company, std::string const& dataset) {
+        auto workspace = company.open();
+        auto const made = back_up(*workspace, *workspace->dataset(dataset), "primary", {}, {}, {});
+        EXPECT_TRUE(made) << made.error().message;
+        for (auto const& entry : fs::recursive_directory_iterator(company.repository() / "points")) {
+            if (entry.path().filename().string().ends_with(made->point.id.hex())) file_ = entry.path();
+        }
+        EXPECT_FALSE(file_.empty());
+        content_ = slurp(file_);
+        auto changed = content_;
+        changed[changed.size() / 2] ^= 0x10;
+        fs::permissions(file_, fs::perms::owner_write, fs::perm_options::add);
+        spill(file_, changed);
+    }
+    ~DamagedPoint() { spill(file_, content_); }
+    std::string name() const { return file_.filename(); }
+
+  private:
+    static std::string slurp(fs::path const& path) {
+        std::ifstream file(path, std::ios::binary);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+    fs::path file_;
+    std::string content_;
+};
+
+TEST_F(DrillTest, NamesAPointThatStandsInForADamagedOne) {
+    DamagedPoint const damaged(*company_, "configuration");
+    auto const result = drill("good");
+    EXPECT_FALSE(result.failure) << reasons(result.evidence);
+    auto const says = ::testing::AllOf(HasSubstr("'configuration': a newer point is damaged"), HasSubstr(damaged.name()));
+    EXPECT_THAT(warned_, says);
+    EXPECT_THAT(result.evidence.notes, ::testing::Contains(says));
+    auto const told = std::ranges::count_if(result.evidence.notes, [&](std::string const& note) {
+        return note.find("a newer point is damaged") != note.npos;
+    });
+    EXPECT_EQ(told, 1);
+    std::ifstream report(result.saved.report_file);
+    EXPECT_THAT(std::string(std::istreambuf_iterator<char>(report), {}), HasSubstr("a newer point is damaged"));
+}
+
+// Restores the newest point of a dataset and compares it with the point.
+std::vector<std::string> restored_and_compared(Workspace& workspace, std::string const& dataset, fs::path const& target,
+                                               RestorePointOptions options, ComparePointOptions const& compare) {
+    auto const point = find_point(workspace, dataset + "@latest", {}, {});
+    EXPECT_TRUE(point) << point.error().message;
+    options.target = target;
+    options.restore.durable = false;
+    auto const restored = restore_point(workspace, *point, options, {}, {}, {});
+    EXPECT_TRUE(restored) << restored.error().message;
+    auto const differences = compare_with_point(workspace, *point, target, compare, {});
+    EXPECT_TRUE(differences) << differences.error().message;
+    return *differences;
+}
+
+TEST_F(DrillTest, ComparesWhatWasToBeRestored) {
+    ScratchDirectory scratch;
+    spill(scratch / "tools/tool", "#!/bin/sh\n");
+    ASSERT_EQ(::chmod((scratch / "tools/tool").c_str(), 04755), 0);
+    auto workspace = company_->open();
+    plan::Dataset tools;
+    tools.name = "tools";
+    tools.paths = {scratch / "tools"};
+    ASSERT_TRUE(back_up(*workspace, tools, "primary", {}, {}, {}));
+    RestorePointOptions without, with;
+    with.restore.set_special_bits = true;
+    EXPECT_THAT(restored_and_compared(*workspace, "tools", scratch / "without", without, {.special_bits = false}), IsEmpty());
+    EXPECT_THAT(restored_and_compared(*workspace, "tools", scratch / "without", without, {}),
+                ::testing::ElementsAre(HasSubstr("mode")));
+    EXPECT_THAT(restored_and_compared(*workspace, "tools", scratch / "with", with, {}), IsEmpty());
+}
+
+TEST_F(DrillTest, ComparesADatabaseWhoseTablespacesWereMoved) {
+    PostgresCluster database;
+    database.sql("create tablespace fast location '" + database.scratch().make("fast") + "'");
+    database.sql("create table t tablespace fast as select generate_series(1, 5000) i");
+    auto workspace = company_->open();
+    plan::Dataset spaces;
+    spaces.name = "spaces";
+    spaces.kind = plan::DatasetKind::postgres;
+    spaces.connect = database.conninfo();
+    auto const made = back_up(*workspace, spaces, "primary", {}, {}, {});
+    ASSERT_TRUE(made) << made.error().message;
+    auto const oid = database.value("select oid from pg_tablespace where spcname = 'fast'");
+    ScratchDirectory scratch;
+    RestorePointOptions options;
+    options.tablespaces = {{oid, scratch / "space[1]"}};
+    auto const target = scratch / "data[1]";
+    auto const point = find_point(*workspace, "spaces@latest", {}, {});
+    ASSERT_TRUE(point);
+    EXPECT_THAT(restored_and_compared(*workspace, "spaces", target, options, {.tablespaces = options.tablespaces}), IsEmpty());
+    for (auto const& entry : fs::recursive_directory_iterator(scratch / "space[1]")) {
+        if (entry.is_regular_file() && entry.file_size() > 0) std::ofstream(entry.path(), std::ios::app) << "more";
+    }
+    auto const differences = compare_with_point(*workspace, *point, target, {.tablespaces = options.tablespaces}, {});
+    ASSERT_TRUE(differences) << differences.error().message;
+    EXPECT_THAT(*differences, ::testing::ElementsAre(HasSubstr("pg_tblspc/" + oid + "/")));
+}
+
 class RecoveryTest : public DrillTest {
   protected:
     RecoveryRequest request() {
@@ -377,6 +481,27 @@ TEST_F(RecoveryTest, LeavesEvidence) {
     EXPECT_TRUE(check(evidence, "every chunk of the recovery point"));
     EXPECT_TRUE(fs::exists(company_->recovered() / "etc" / "part0"));
     EXPECT_EQ(warned_, "");
+
+    ASSERT_EQ(evidence.journals.size(), 1u);
+    EXPECT_EQ(evidence.journals[0].run, evidence.run);
+    EXPECT_THAT(verify_evidence_chain(company_->state())->faults, IsEmpty());
+    auto const journal = runbook::run_directory(company_->state(), evidence.run) / "journal.jsonl";
+    std::ifstream file(journal, std::ios::binary);
+    std::string const whole{std::istreambuf_iterator<char>(file), {}};
+    spill(journal, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1));
+    EXPECT_THAT(verify_evidence_chain(company_->state())->faults,
+                ::testing::ElementsAre(HasSubstr("journal of run '" + evidence.run)));
+    spill(journal, whole);
+}
+
+TEST_F(RecoveryTest, NamesAPointThatStandsInForADamagedOne) {
+    DamagedPoint const damaged(*company_, "models");
+    auto workspace = company_->open();
+    auto const outcome = recover(*workspace, request(), {}, warn(), {});
+    ASSERT_TRUE(outcome) << outcome.error().message;
+    ASSERT_TRUE(outcome->evidence);
+    EXPECT_THAT(warned_, HasSubstr("'models': a newer point is damaged"));
+    EXPECT_THAT(outcome->evidence->notes, ::testing::Contains(HasSubstr(damaged.name())));
 }
 
 TEST_F(RecoveryTest, ThatIsKilledGoesOn) {
