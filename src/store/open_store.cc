@@ -1,8 +1,11 @@
+#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "store/local_store.h"
+#include "store/percent.h"
+#include "store/s3_store.h"
 #include "store/store.h"
 
 namespace holdfast {
@@ -21,32 +24,6 @@ std::string_view scheme_of(std::string_view url) {
     }
     bool known = scheme == "s3" || scheme == "sftp" || scheme == "rclone" || scheme == "file";
     return known || url.substr(colon).starts_with("://") ? scheme : std::string_view();
-}
-
-Result<std::string> decode_percent(std::string_view text) {
-    std::string result;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            result += text[i];
-            continue;
-        }
-        auto byte = from_hex([&] {
-            std::string digits(text.substr(i + 1, 2));
-            for (char& c : digits) {
-                if (c >= 'A' && c <= 'F')
-                    c = static_cast<char>(c - 'A' + 'a');
-            }
-            return digits;
-        }());
-        if (!byte || byte->size() != 1) {
-            return fail(ErrorKind::usage,
-                        fmt::format("store '{}': '%' is not followed by two hexadecimal digits",
-                                    printable(text)));
-        }
-        result += static_cast<char>(byte->front());
-        i += 2;
-    }
-    return result;
 }
 
 Result<std::string> path_of(std::string_view url) {
@@ -80,6 +57,22 @@ Result<std::string> make_absolute(std::string const& path) {
     return text;
 }
 
+Result<std::unique_ptr<Store>> open_s3(std::string_view url, OpenStoreOptions options) {
+    auto environment = [](char const* name) {
+        auto const* value = std::getenv(name);
+        return std::string(value ? value : "");
+    };
+    S3StoreOptions s3;
+    s3.create = options.create;
+    auto& client = s3.client;
+    client.address = TRY(parse_s3_url(url, environment));
+    client.http.ca_file = client.address.ca_file;
+    client.credentials.profile = client.address.profile;
+    client.credentials.given = std::move(options.credentials);
+    auto store = TRY(S3Store::open(std::move(s3), options.stop));
+    return std::unique_ptr<Store>(std::move(store));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions options) {
@@ -87,13 +80,15 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions
         return fail(ErrorKind::usage, "the store has no name", "give a path or file:///path");
     }
     auto scheme = scheme_of(url);
-    if (scheme == "s3" || scheme == "sftp" || scheme == "rclone") {
+    if (scheme == "s3")
+        return open_s3(url, std::move(options));
+    if (scheme == "sftp" || scheme == "rclone") {
         return fail(ErrorKind::usage, fmt::format("store kind '{}:' is not available yet", scheme),
-                    "use a directory");
+                    "use a directory or s3://bucket/prefix");
     }
     if (!scheme.empty() && scheme != "file") {
         return fail(ErrorKind::usage, fmt::format("there is no store kind '{}:'", scheme),
-                    "give a path or file:///path");
+                    "give a path, file:///path or s3://bucket/prefix");
     }
     auto path = TRY(path_of(url));
     path = TRY(make_absolute(path));

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "crypto/secret.h"
 
 namespace holdfast {
 
@@ -72,11 +73,15 @@ class Store {
     virtual std::string describe() const = 0;
 };
 
-// Opens the store that `url` names: a path or file:///path (where %20 is a space). `usage` for a
-// kind that does not exist. With `create`, makes what is missing (a directory, mode 0700); without,
-// a missing place is not_found.
+// Opens the store that `url` names: a path, file:///path (where %20 is a space), or an object store
+// (s3_address.h). `usage` for a kind that does not exist. With `create`, makes what is missing (a
+// directory, mode 0700; a bucket); without, a missing place is not_found.
 struct OpenStoreOptions {
     bool create = false;
+    // The text of credentials for an object store, instead of those that lie around on the machine
+    // (aws_credentials.h). Asked again when they run out.
+    std::function<Result<Secret>(std::stop_token)> credentials = {};
+    std::stop_token stop = {};
 };
 Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions options);
 
