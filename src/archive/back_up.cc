@@ -18,7 +18,6 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kBufferBytes = 1u << 20;
 constexpr int kTries = 3;
 // So many directories are open at once; those above them are found again through "..".
 constexpr std::size_t kOpenLevels = 64;
@@ -105,7 +104,7 @@ class TreeCapture {
     TreeCapture(Repository& repository, Ingest& ingest, BackUpOptions const& options,
                 ProgressCallback const& progress, BackUpObserver const& observe, std::stop_token stop)
         : repository_(repository), ingest_(ingest), options_(options), filter_(options.exclude),
-          progress_(progress), observe_(observe), stop_(std::move(stop)), buffer_(kBufferBytes) {
+          progress_(progress), observe_(observe), stop_(std::move(stop)) {
         report_.what = "reading";
     }
 
@@ -161,7 +160,6 @@ class TreeCapture {
     ProgressCallback const& progress_;
     BackUpObserver const& observe_;
     std::stop_token stop_;
-    Bytes buffer_;
     CapturePlan plan_;
     std::vector<Level> levels_;
     std::string path_;  // of the name at hand, absolute
@@ -528,7 +526,7 @@ Result<std::optional<CachedFile>> TreeCapture::read_settled(std::string const& n
         auto layout = options_.layout ? options_.layout(path_, fd->get()) : Layout{};
         auto count = [&](std::uint64_t bytes) { advance(bytes); };
         auto read = TRY(read_file(fd->get(), static_cast<std::uint64_t>(before.st_size), ingest_,
-                                  std::move(layout), buffer_, count, stop_)
+                                  std::move(layout), count, stop_)
                             .within("back up '" + printable(path_) + "'"));
         if (read.error != 0) return none(lost(fmt::format("read: {}", std::strerror(read.error))));
         auto attributes = attributes_of(fd->get());

@@ -78,6 +78,11 @@ class FakeStream : public Ingest::Stream {
         }
         return {};
     }
+    ByteSpan room() override {
+        room_.resize(chunks_.chunk_bytes);
+        return room_;
+    }
+    Result<void> filled(std::size_t bytes) override { return append(ByteView(room_).first(bytes)); }
     Result<void> hole(std::uint64_t length) override {
         cut();
         if (length > 0) content_.extents.push_back({std::nullopt, 0, length});
@@ -118,6 +123,7 @@ class FakeStream : public Ingest::Stream {
     FakeChunks& chunks_;
     ChunkKind kind_;
     Bytes pending_;
+    Bytes room_;
     Content content_;
     std::vector<ChunkId> used_;
 };

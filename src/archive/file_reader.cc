@@ -9,6 +9,8 @@ namespace holdfast {
 namespace {
 
 constexpr std::uint64_t kReadAheadBytes = 8u << 20;
+// What is read at once is still in the processor's cache when it is cut and hashed.
+constexpr std::size_t kReadBytes = 1u << 20;
 
 // Where the next run of data begins and ends, from `at`; an empty run at the end when only a hole is
 // left. A file system that knows no holes has one run.
@@ -29,17 +31,18 @@ std::pair<std::uint64_t, std::uint64_t> next_data(int fd, std::uint64_t at, std:
 
 }  // namespace
 
-Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout layout, ByteSpan buffer,
+Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout layout,
                            std::function<void(std::uint64_t)> const& on_bytes, std::stop_token stop) {
     ReadFile read;
     if (size == 0) {
         // Files of the kernel have no size and content nevertheless.
-        auto got = read_at(fd, buffer.first(1), 0);
+        std::uint8_t first;
+        auto got = read_at(fd, {&first, 1}, 0);
         if (!got) read.error = got.error();
         if (!got || *got == 0) return read;
         size = UINT64_MAX;
     }
-    if (size > buffer.size()) (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (size > kReadBytes) (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     auto stream = ingest.open_stream(ChunkKind::data, std::move(layout));
     std::uint64_t ahead = 0;
     bool ended = false;
@@ -53,17 +56,18 @@ Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout la
         if (begin == end) break;
         while (read.bytes < end && !ended) {
             if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
-            if (size > buffer.size() && read.bytes >= ahead) {
+            if (size > kReadBytes && read.bytes >= ahead) {
                 (void)::posix_fadvise(fd, static_cast<off_t>(read.bytes), kReadAheadBytes, POSIX_FADV_WILLNEED);
                 ahead = read.bytes + kReadAheadBytes / 2;
             }
-            auto want = buffer.first(std::min<std::uint64_t>(buffer.size(), end - read.bytes));
+            auto want = stream->room();
+            want = want.first(std::min<std::uint64_t>({want.size(), kReadBytes, end - read.bytes}));
             auto got = read_at(fd, want, read.bytes);
             if (!got) {
                 read.error = got.error();
                 return read;
             }
-            TRY(stream->append(want.first(*got)));
+            TRY(stream->filled(*got));
             on_bytes(*got);
             read.bytes += *got;
             ended = *got < want.size();

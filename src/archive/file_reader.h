@@ -17,9 +17,9 @@ struct ReadFile {
 };
 
 // Reads up to `size` bytes of the open file into the repository: data as data, holes as holes. Less
-// when the file ends before. Large files are read ahead. `buffer` is the caller's, 1 MiB or so;
+// when the file ends before. Large files are read ahead.
 // `on_bytes` hears how many bytes were read since it last did. The error is the ingest's alone.
-Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout layout, ByteSpan buffer,
+Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout layout,
                            std::function<void(std::uint64_t)> const& on_bytes, std::stop_token stop);
 
 }  // namespace holdfast

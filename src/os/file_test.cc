@@ -139,6 +139,43 @@ TEST_F(File, DurableWriteSyncsContentThenNameThenDirectory) {
     EXPECT_EQ(calls, "SRSSRS");
 }
 
+// Large aligned runs take another way to the device than the rest of a file.
+TEST_F(SystemFiles, EveryByteArrivesWhicheverWayItTakes) {
+    struct Free {
+        void operator()(void* at) const { std::free(at); }
+    };
+    constexpr std::size_t kRoom = 4u << 20;
+    std::unique_ptr<void, Free> memory(std::aligned_alloc(4096, kRoom));
+    ByteSpan room(static_cast<std::uint8_t*>(memory.get()), kRoom);
+    for (std::size_t i = 0; i < kRoom; ++i) room[i] = static_cast<std::uint8_t>(i * 2654435761u >> 13);
+    auto& files = system_files();
+    std::vector<std::vector<ByteView>> cases = {
+        {room},
+        {room.first(3'000'001), room.first(7), room.subspan(8192)},
+        {room.first(5), room},
+        {room.subspan(1), room.first(2u << 20), room.first(1), room.first(2u << 20)},
+        {room.first(2u << 20), room.first(2u << 20), room.subspan(4096, 100'000)},
+    };
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+        SCOPED_TRACE(i);
+        auto path = at(std::to_string(i));
+        auto file = files.create(path, 0600);
+        ASSERT_TRUE(file) << file.error().message;
+        Bytes whole;
+        for (auto part : cases[i]) {
+            whole.insert(whole.end(), part.begin(), part.end());
+            while (!part.empty()) {
+                auto put = (*file)->write(part);
+                ASSERT_TRUE(put) << put.error().message;
+                part = part.subspan(*put);
+            }
+        }
+        ASSERT_TRUE((*file)->sync());
+        std::ifstream in(path, std::ios::binary);
+        EXPECT_TRUE(Bytes(std::istreambuf_iterator<char>(in), {}) == whole);
+    }
+}
+
 TEST_F(SystemFiles, PublishNeverReplaces) {
     auto& files = system_files();
     for (auto const* name : {"one", "two"}) {

@@ -3,8 +3,8 @@
 #include <array>
 
 #include "base/bytes.h"
-#include "repo/buffer_pool.h"
 #include "repo/layout.h"
+#include "repo/memory_pool.h"
 
 namespace holdfast {
 
@@ -29,36 +29,46 @@ inline constexpr std::size_t kStatedChunk = 1u << 20;
 // 22 bits before the average size and of 18 bits behind it, and cut-point skipping: the first
 // kChunkMin bytes of a chunk are not hashed.
 //
-//     while (!bytes.empty()) {
-//         bytes = chunker.feed(bytes);
-//         if (chunker.full()) use(chunker.take());
-//     }
+// Bytes are written once, into room(), and a chunk is a slice of that memory:
+//
+//     chunker.filled(read(chunker.room()));      or  bytes = chunker.feed(bytes);
+//     while (chunker.full()) use(chunker.take());
+//     …
 //     if (!chunker.empty()) use(chunker.take());
 class Chunker {
   public:
-    // `gear`, and `pool` if there is one (for large chunks' memory), outlive the chunker.
-    Chunker(GearTable const& gear, Layout layout, BufferPool* pool = nullptr);
+    // `gear` and `pool` outlive the chunker.
+    Chunker(GearTable const& gear, Layout layout, MemoryPool& pool);
 
-    // Takes bytes up to the end of the chunk at most; returns those that it did not take. Must not be
-    // called while full().
+    // Where the next bytes of the stream may be written: some kilobytes at least, until the next call
+    // of anything else. Must not be called while full().
+    ByteSpan room();
+    // So many bytes of room() are there.
+    void filled(std::size_t size);
+    // Copies as many bytes as there is room for; returns the others.
     ByteView feed(ByteView bytes);
+
     // The chunk is complete.
     bool full() const { return full_; }
-    bool empty() const { return buffer_.empty(); }
+    bool empty() const { return begin_ == end_; }
     // The chunk as far as it is, and a new one begins.
-    Bytes take();
+    Slice take();
     // Passes over `length` bytes of the stream (a hole). The chunk must be empty.
     void skip(std::uint64_t length);
 
   private:
-    std::size_t scan(ByteView bytes);
+    void advance();
+    void scan();
     std::size_t to_next_cut() const;
+    void move_to_new_memory();
 
     GearTable const& gear_;
-    BufferPool* pool_;
+    MemoryPool& pool_;
     Layout layout_;
-    Bytes buffer_;
-    std::uint64_t offset_ = 0;  // of the chunk's start in the stream
+    // The chunk is [begin_, at_) of memory_ so far, and what was looked at; [at_, end_) comes next.
+    std::shared_ptr<Memory> memory_;
+    std::size_t begin_ = 0, at_ = 0, end_ = 0;
+    std::uint64_t offset_ = 0;  // of begin_ in the stream
     std::uint64_t hash_ = 0;
     std::size_t next_cut_ = 0;  // index in layout_.cuts
     bool full_ = false;

@@ -229,7 +229,9 @@ TEST_P(FetchTest, AnotherLocationHelps) {
 TEST_P(FetchTest, APoisonedLocationIsPassedOver) {
     auto second = generate_bundle(repository.keys(), static_cast<Roles>(Role::writer), "rogue", random);
     TestRepository rogue(store, *executor, random, std::move(second), certificates);
-    auto builder = std::move(PackBuilder::create(repository.id(), rogue.keys().data_public, random).value());
+    auto builder = std::move(PackBuilder::create(repository.id(), rogue.keys().data_public, random,
+                                                 std::make_shared<Memory>(1u << 20))
+                                 .value());
     auto garbage = to_bytes("garbage");
     std::vector<PackChunk> chunks = {{wants[0], 7}};
     ASSERT_TRUE(builder->seal(builder->reserve(Codec::raw, ChunkKind::data, 7, chunks), garbage, garbage));

@@ -88,7 +88,7 @@ class ExtentList {
 Result<void> store_chunk_of(Pipeline& pipeline, ChunkNames& names, ChunkKind kind, Chunker& chunker,
                             ExtentList& list) {
     auto bytes = chunker.take();
-    auto size = bytes.size();
+    auto size = bytes.bytes.size();
     auto id = TRY(pipeline.store_chunk(kind, std::move(bytes)));
     names.add(id);
     return list.add({.chunk = id, .offset = 0, .length = size});
@@ -97,7 +97,7 @@ Result<void> store_chunk_of(Pipeline& pipeline, ChunkNames& names, ChunkKind kin
 ListStream::ListStream(Pipeline& pipeline, ChunkNames& names, std::uint8_t depth)
     : pipeline_(pipeline),
       names_(names),
-      chunker_(pipeline.gear(), Layout{}, &pipeline.buffers()),
+      chunker_(pipeline.gear(), Layout{}, pipeline.memory()),
       list_(std::make_unique<ExtentList>(pipeline, names, depth)) {}
 ListStream::~ListStream() = default;
 
@@ -107,7 +107,7 @@ Result<void> ListStream::append(Extent const& extent) {
     auto bytes = writer.view();
     while (!bytes.empty()) {
         bytes = chunker_.feed(bytes);
-        if (chunker_.full()) TRY(store());
+        while (chunker_.full()) TRY(store());
     }
     return {};
 }
@@ -126,7 +126,7 @@ class StreamImpl : public Ingest::Stream {
     StreamImpl(std::shared_ptr<Pipeline> pipeline, ChunkKind kind, Layout layout)
         : pipeline_(std::move(pipeline)),
           kind_(kind),
-          chunker_(pipeline_->gear(), std::move(layout), &pipeline_->buffers()),
+          chunker_(pipeline_->gear(), std::move(layout), pipeline_->memory()),
           list_(*pipeline_, names_, 0) {}
 
     Result<void> append(ByteView bytes) override {
@@ -135,8 +135,18 @@ class StreamImpl : public Ingest::Stream {
         size_ += bytes.size();
         while (!bytes.empty()) {
             bytes = chunker_.feed(bytes);
-            if (chunker_.full()) TRY(end_chunk());
+            while (chunker_.full()) TRY(end_chunk());
         }
+        return pipeline_->check();
+    }
+
+    ByteSpan room() override { return chunker_.room(); }
+
+    Result<void> filled(std::size_t bytes) override {
+        if (bytes > 0) TRY(end_hole());
+        size_ += bytes;
+        chunker_.filled(bytes);
+        while (chunker_.full()) TRY(end_chunk());
         return pipeline_->check();
     }
 

@@ -36,6 +36,10 @@ class Ingest {
       public:
         virtual ~Stream() = default;
         virtual Result<void> append(ByteView bytes) = 0;
+        // append() without its copy: write into room() (some kilobytes at least, good until the next
+        // call of anything else), then say how many bytes are there.
+        virtual ByteSpan room() = 0;
+        virtual Result<void> filled(std::size_t bytes) = 0;
         // `length` zeros that take no room. Long runs of zeros in append() become holes, too: no.
         // A hole is what the source says is one.
         virtual Result<void> hole(std::uint64_t length) = 0;

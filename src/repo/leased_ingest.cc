@@ -12,6 +12,11 @@ class LeasedStream : public Ingest::Stream {
         TRY(lease_.renew_if_due(stop_));
         return stream_->append(bytes);
     }
+    ByteSpan room() override { return stream_->room(); }
+    Result<void> filled(std::size_t bytes) override {
+        TRY(lease_.renew_if_due(stop_));
+        return stream_->filled(bytes);
+    }
     Result<void> hole(std::uint64_t length) override { return stream_->hole(length); }
     Result<Content> finish() override { return stream_->finish(); }
     std::span<ChunkId const> chunks() const override { return stream_->chunks(); }

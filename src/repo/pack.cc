@@ -47,7 +47,7 @@ std::uint64_t padded(std::uint64_t bytes) {
 }
 
 // The sums of the sectors of `parts`, joined.
-std::vector<Sum> sector_sums(std::span<Bytes const> parts) {
+std::vector<Sum> sector_sums(std::span<ByteView const> parts) {
     std::vector<Sum> sums;
     XXH3_state_t state;
     XXH3_128bits_reset(&state);
@@ -160,19 +160,24 @@ std::optional<PackId> pack_of(ObjectKey const& key) {
     return *id;
 }
 
-std::vector<ByteView> SealedPack::views() const { return {parts.begin(), parts.end()}; }
-
 Result<std::unique_ptr<PackBuilder>> PackBuilder::create(RepositoryId const& repository,
                                                          BoxPublicKey const& data_public,
-                                                         Random& random) {
+                                                         Random& random,
+                                                         std::shared_ptr<Memory> memory) {
     PackHeader header;
     auto key = TRY(PackKey::create(repository, data_public, random, header));
-    return std::unique_ptr<PackBuilder>(new PackBuilder(header, std::move(key)));
+    return std::unique_ptr<PackBuilder>(new PackBuilder(header, std::move(key), std::move(memory)));
+}
+
+PackBuilder::PackBuilder(PackHeader const& header, PackKey key, std::shared_ptr<Memory> memory)
+    : header_(header), key_(std::move(key)), memory_(std::move(memory)), bytes_(kPackHeaderBytes) {
+    assert(memory_->size() >= kPackHeaderBytes);
+    std::ranges::copy(encode(header_), memory_->span().begin());
 }
 
 PackBuilder::Frame& PackBuilder::reserve(Codec codec, ChunkKind kind, std::size_t encoded,
                                          std::span<PackChunk const> chunks) {
-    assert(!chunks.empty() && frames_.size() < PackKey::kDirectory);
+    assert(!chunks.empty() && frames_.size() < PackKey::kDirectory && fits(encoded));
     std::uint64_t raw = 0;
     for (auto const& chunk : chunks) raw += chunk.length;
     assert(raw <= kFrameRawBytesMax);
@@ -185,14 +190,14 @@ PackBuilder::Frame& PackBuilder::reserve(Codec codec, ChunkKind kind, std::size_
                     .stored = static_cast<std::uint32_t>(encoded + kGcmTagBytes),
                     .chunks = static_cast<std::uint32_t>(chunks.size()),
                     .raw = static_cast<std::uint32_t>(raw)};
+    frame.sealed = memory_->span().subspan(bytes_, frame.record.stored);
     chunks_.insert(chunks_.end(), chunks.begin(), chunks.end());
     bytes_ += frame.record.stored;
     return frame;
 }
 
-Result<void> PackBuilder::seal(Frame& frame, ByteView encoded, ByteView raw) const {
+Result<void> PackBuilder::seal(Frame const& frame, ByteView encoded, ByteView raw) const {
     assert(encoded.size() + kGcmTagBytes == frame.record.stored && raw.size() == frame.record.raw);
-    frame.sealed.resize(frame.record.stored);
     key_.seal(frame.slot, encoded, frame.sealed);
     auto opened =
         open_frame(key_, frame.slot.number, frame.record, frame.sealed, thread_frame_scratch());
@@ -207,15 +212,10 @@ Result<void> PackBuilder::seal(Frame& frame, ByteView encoded, ByteView raw) con
 SealedPack PackBuilder::finish() && {
     assert(!frames_.empty());
     SealedPack pack;
-    pack.parts.reserve(frames_.size() + 3);
-    pack.parts.push_back(encode(header_));
+    pack.frames = {memory_, memory_->view().first(bytes_)};
     auto& directory = pack.summary.directory;
     directory.frames.reserve(frames_.size());
-    for (auto& frame : frames_) {
-        assert(frame.sealed.size() == frame.record.stored);
-        directory.frames.push_back(frame.record);
-        pack.parts.push_back(std::move(frame.sealed));
-    }
+    for (auto const& frame : frames_) directory.frames.push_back(frame.record);
     directory.chunks = std::move(chunks_);
     ByteWriter plain;
     encode(directory, plain);
@@ -224,28 +224,28 @@ SealedPack PackBuilder::finish() && {
                .kind = 0,
                .raw_length = static_cast<std::uint32_t>(plain.size())},
               plain.view(), sealed);
+    auto hash = sha256(sealed);
+    pack.summary.id = PackId::from_bytes(hash);
+    pack.summary.header = header_;
 
-    ByteWriter lengths;
     auto body = padded(bytes_ + sealed.size());
+    ByteWriter lengths;
     lengths.u64(body);
     lengths.u64(bytes_);
     lengths.u32(static_cast<std::uint32_t>(sealed.size()));
     lengths.u32(kSectorBytes);
     lengths.u32(0);  // parity sectors: a later version's
-    auto hash = sha256(sealed);
-    pack.summary.id = PackId::from_bytes(hash);
-    pack.summary.header = header_;
-    auto padding = body - bytes_ - sealed.size();
-    pack.parts.push_back(std::move(sealed));
-    pack.parts.emplace_back(padding, std::uint8_t{0});
 
+    sealed.resize(body - bytes_);  // zero padding
     ByteWriter trailer;
-    for (auto const& sum : sector_sums(pack.parts)) trailer.raw(sum);
+    ByteView parts[] = {pack.frames.bytes, sealed};
+    for (auto const& sum : sector_sums(parts)) trailer.raw(sum);
     trailer.raw(lengths.view());
     trailer.raw(sum_of(trailer.view()));
     trailer.raw(as_bytes(kTrailerMagic));
     pack.summary.bytes = body + trailer.size();
-    pack.parts.push_back(trailer.take());
+    sealed.insert(sealed.end(), trailer.view().begin(), trailer.view().end());
+    pack.tail = std::move(sealed);
     return pack;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "repo/frame.h"
+#include "repo/memory_pool.h"
 #include "store/store.h"
 
 namespace holdfast {
@@ -57,11 +59,12 @@ ObjectKey pack_key(PackId const& id);
 // Nothing when the key names no pack.
 std::optional<PackId> pack_of(ObjectKey const& key);
 
-// A pack that is ready to be stored: the object is the concatenation of `parts`.
+// A pack that is ready to be stored: the object is the concatenation of its views.
 struct SealedPack {
     PackSummary summary;
-    std::vector<Bytes> parts;
-    std::vector<ByteView> views() const;
+    Slice frames;  // and the header before them
+    Bytes tail;    // directory, padding, trailer
+    std::array<ByteView, 2> views() const { return {frames.bytes, tail}; }
 };
 
 // Builds one pack in memory. reserve() and finish() are called by one thread at a time; seal() by
@@ -72,20 +75,22 @@ class PackBuilder {
     struct Frame {
         PackKey::Slot slot;
         PackFrame record;
-        Bytes sealed;
+        ByteSpan sealed;  // its place
     };
 
+    // The header and the frames are to lie in `memory`.
     static Result<std::unique_ptr<PackBuilder>> create(RepositoryId const& repository,
                                                        BoxPublicKey const& data_public,
-                                                       Random& random);
+                                                       Random& random, std::shared_ptr<Memory> memory);
 
-    // Takes the place of a frame of `chunks`, whose encoding takes `encoded` bytes. The reference
-    // stays good as long as the builder.
+    // Whether there is room for a frame whose encoding takes `encoded` bytes.
+    bool fits(std::size_t encoded) const { return bytes_ + encoded + kGcmTagBytes <= memory_->size(); }
+    // Takes the place of a frame of `chunks`, whose encoding takes `encoded` bytes and fits. The
+    // reference stays good as long as the builder.
     Frame& reserve(Codec codec, ChunkKind kind, std::size_t encoded, std::span<PackChunk const> chunks);
     // Seals `encoded` into the frame, then opens and decodes what was sealed and compares it with
     // `raw`. `internal`, naming memory, when they differ: such a pack must not be stored.
-    // frame.sealed may have room already.
-    Result<void> seal(Frame& frame, ByteView encoded, ByteView raw) const;
+    Result<void> seal(Frame const& frame, ByteView encoded, ByteView raw) const;
     // Sealed bytes so far, reserved ones included.
     std::uint64_t bytes() const { return bytes_; }
     std::size_t frames() const { return frames_.size(); }
@@ -93,11 +98,11 @@ class PackBuilder {
     SealedPack finish() &&;
 
   private:
-    PackBuilder(PackHeader const& header, PackKey key)
-        : header_(header), key_(std::move(key)), bytes_(kPackHeaderBytes) {}
+    PackBuilder(PackHeader const& header, PackKey key, std::shared_ptr<Memory> memory);
 
     PackHeader header_;
     PackKey key_;
+    std::shared_ptr<Memory> memory_;
     std::deque<Frame> frames_;
     std::vector<PackChunk> chunks_;
     std::uint64_t bytes_;

@@ -22,10 +22,16 @@ struct Example {
     PackReport check(ByteView pack) const { return check_pack(pack, id(), repository, data, id_key); }
 };
 
-Bytes join(std::vector<Bytes> const& parts) {
+Bytes join(auto const& parts) {
     Bytes joined;
     for (auto const& part : parts) joined.insert(joined.end(), part.begin(), part.end());
     return joined;
+}
+
+std::unique_ptr<PackBuilder> builder_for(Example const& example, Random& random) {
+    return std::move(PackBuilder::create(example.repository, example.data.public_key, random,
+                                         std::make_shared<Memory>(8u << 20))
+                         .value());
 }
 
 // A pack of a raw frame, a solid zstd frame of three chunks, and a tree.
@@ -33,7 +39,7 @@ Example make_example(std::uint64_t seed = 1, std::size_t scale = 1) {
     SeededRandom random(seed);
     Example example{.repository = {}, .data = BoxKey::generate(random), .raws = {}, .sealed = {}, .object = {}};
     random.fill(example.repository.bytes);
-    auto builder = std::move(PackBuilder::create(example.repository, example.data.public_key, random).value());
+    auto builder = builder_for(example, random);
     auto add = [&](ChunkKind kind, std::vector<Bytes> const& chunks) {
         std::vector<PackChunk> records;
         for (auto const& chunk : chunks) {
@@ -53,7 +59,7 @@ Example make_example(std::uint64_t seed = 1, std::size_t scale = 1) {
     add(ChunkKind::data, {Bytes(900, 'a'), Bytes(1, 'b'), Bytes(300, 'c')});
     add(ChunkKind::tree, {to_bytes("a tree")});
     example.sealed = std::move(*builder).finish();
-    example.object = join(example.sealed.parts);
+    example.object = join(example.sealed.views());
     return example;
 }
 
@@ -161,12 +167,12 @@ TEST(Pack, IsBoundToItsRepositoryAndItsName) {
 
     // Another pack of the same repository and key under this name.
     SeededRandom random(5);
-    auto builder = std::move(PackBuilder::create(example.repository, example.data.public_key, random).value());
+    auto builder = builder_for(example, random);
     auto raw = to_bytes("other");
     auto id = example.id_key.of(raw);
     std::vector<PackChunk> chunks = {{ChunkId::from_bytes(id), 5}};
     ASSERT_TRUE(builder->seal(builder->reserve(Codec::raw, ChunkKind::data, 5, chunks), raw, raw));
-    report = example.check(join(std::move(*builder).finish().parts));
+    report = example.check(join(std::move(*builder).finish().views()));
     ASSERT_EQ(report.errors.size(), 1u);
     EXPECT_THAT(report.errors[0].message, HasSubstr("under this name"));
 }
@@ -190,12 +196,12 @@ TEST(Pack, FramesDoNotOpenInAnotherSlot) {
 TEST(Pack, ALiedChunkIdIsFound) {
     auto example = make_example();
     SeededRandom random(5);
-    auto builder = std::move(PackBuilder::create(example.repository, example.data.public_key, random).value());
+    auto builder = builder_for(example, random);
     auto raw = to_bytes("garbage");
     std::vector<PackChunk> chunks = {{ChunkId{}, 7}};
     ASSERT_TRUE(builder->seal(builder->reserve(Codec::raw, ChunkKind::data, 7, chunks), raw, raw));
     auto pack = std::move(*builder).finish();
-    auto report = check_pack(join(pack.parts), pack.summary.id, example.repository, example.data, example.id_key);
+    auto report = check_pack(join(pack.views()), pack.summary.id, example.repository, example.data, example.id_key);
     ASSERT_EQ(report.errors.size(), 1u);
     EXPECT_EQ(report.lost, std::vector<ChunkId>{ChunkId{}});
 }
@@ -203,7 +209,7 @@ TEST(Pack, ALiedChunkIdIsFound) {
 TEST(Pack, BadMemoryIsFoundBeforeThePut) {
     auto example = make_example();
     SeededRandom random(5);
-    auto builder = std::move(PackBuilder::create(example.repository, example.data.public_key, random).value());
+    auto builder = builder_for(example, random);
     Bytes raw(100'000, 'x');
     Bytes scratch;
     auto encoded = encode_frame(raw, 3, scratch).value();

@@ -11,6 +11,9 @@ constexpr std::size_t kSolidFrame = 1u << 20;
 // So many packs are named at once: what an interrupted backup has to store again is bounded.
 constexpr std::size_t kPacksPerSegment = 8;
 
+// A pack has room for this much beyond its size, so that the frame that closes it fits in.
+constexpr std::size_t kPackSlack = kFrameRawBytesMax + 4096;
+
 std::size_t group_of(ChunkKind kind) { return static_cast<std::size_t>(kind) - 1; }
 std::size_t lane_of(ChunkKind kind) { return kind == ChunkKind::data ? 0 : 1; }
 
@@ -23,8 +26,8 @@ Pipeline::Pipeline(Repository& repository, std::shared_ptr<Index> index, IngestL
       limits_(limits),
       id_key_(repository.keys().id_key.view()),
       gear_(make_gear_table(repository.keys().id_key.view())),
-      // Buffers come back a pack at a time.
-      buffers_(limits.pack_bytes + limits.frames_in_flight_bytes / 2),
+      // What was in flight once will be needed again: it goes back when the pipeline ends.
+      memory_(SIZE_MAX),
       forward_stop_(std::move(stop), [this] { stop_.request_stop(); }) {}
 
 bool Pipeline::stopping() const {
@@ -86,7 +89,8 @@ bool Pipeline::knows(ChunkId const& id) const {
     return index_->may_reuse(id);
 }
 
-Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Bytes bytes) {
+Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Slice chunk) {
+    auto bytes = chunk.bytes;
     assert(!bytes.empty() && bytes.size() <= kChunkBytesMax);
     TRY(check());
     auto id = ChunkId::from_bytes(id_key_.of(bytes));
@@ -102,35 +106,30 @@ Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Bytes bytes) {
             pending_.insert(id);
         }
     }
-    if (known) {
-        buffers_.give(std::move(bytes));
-        return id;
-    }
-    PackChunk chunk{id, static_cast<std::uint32_t>(bytes.size())};
+    if (known) return id;
+    PackChunk entry{id, static_cast<std::uint32_t>(bytes.size())};
     if (bytes.size() >= kLargeChunk) {
-        TRY(submit_frame(kind, std::move(bytes), {chunk}));
+        TRY(submit_frame(kind, std::move(chunk), {entry}));
         return id;
     }
     auto& group = groups_[group_of(kind)];
-    if (group.raw.empty()) {
-        group.raw = buffers_.take(kSolidFrame + kLargeChunk);
-        group.raw.clear();
-    }
-    group.raw.insert(group.raw.end(), bytes.begin(), bytes.end());
-    group.chunks.push_back(chunk);
-    buffers_.give(std::move(bytes));
-    if (group.raw.size() >= kSolidFrame) TRY(submit_group(kind));
+    if (!group.raw) group.raw = memory_.take(kSolidFrame + kLargeChunk);
+    std::memcpy(group.raw->span().data() + group.bytes, bytes.data(), bytes.size());
+    group.bytes += bytes.size();
+    group.chunks.push_back(entry);
+    if (group.bytes >= kSolidFrame) TRY(submit_group(kind));
     return id;
 }
 
 Result<void> Pipeline::submit_group(ChunkKind kind) {
     auto group = std::exchange(groups_[group_of(kind)], {});
-    if (group.raw.empty()) return {};
-    return submit_frame(kind, std::move(group.raw), std::move(group.chunks));
+    if (!group.raw) return {};
+    auto bytes = group.raw->view().first(group.bytes);
+    return submit_frame(kind, {std::move(group.raw), bytes}, std::move(group.chunks));
 }
 
-Result<void> Pipeline::submit_frame(ChunkKind kind, Bytes raw, std::vector<PackChunk> chunks) {
-    auto size = raw.size();
+Result<void> Pipeline::submit_frame(ChunkKind kind, Slice raw, std::vector<PackChunk> chunks) {
+    auto size = raw.bytes.size();
     TRY(wait([&] {
         return (frame_bytes_ == 0 || frame_bytes_ + size <= limits_.frames_in_flight_bytes) &&
                packs_ < std::max<std::size_t>(1, limits_.packs_in_flight_max);
@@ -143,7 +142,7 @@ Result<void> Pipeline::submit_frame(ChunkKind kind, Bytes raw, std::vector<PackC
     auto frame = std::make_shared<FrameTask>(FrameTask{kind, std::move(raw), std::move(chunks)});
     post([frame, size](Pipeline& self) {
         auto done = self.seal_frame(*frame);
-        self.buffers_.give(std::move(frame->raw));
+        frame->raw = {};
         std::lock_guard lock(self.mutex_);
         self.frame_bytes_ -= size;
         return done;
@@ -153,7 +152,7 @@ Result<void> Pipeline::submit_frame(ChunkKind kind, Bytes raw, std::vector<PackC
 
 Result<void> Pipeline::seal_frame(FrameTask& task) {
     static thread_local Bytes scratch;
-    auto encoded = TRY(encode_frame(task.raw, limits_.zstd_level, scratch));
+    auto encoded = TRY(encode_frame(task.raw.bytes, limits_.zstd_level, scratch));
 
     // A frame's place is given when its size is known; packs fill in about the order of the data.
     std::shared_ptr<OpenPack> pack;
@@ -161,10 +160,12 @@ Result<void> Pipeline::seal_frame(FrameTask& task) {
     {
         std::lock_guard lock(mutex_);
         auto& open = open_[lane_of(task.kind)];
+        if (open && !open->builder->fits(encoded.bytes.size())) close_pack(open);
         if (!open) {
             auto const& keys = repository_.keys();
-            auto builder =
-                TRY(PackBuilder::create(keys.repository, keys.data_public, repository_.world().random));
+            auto memory = memory_.take(limits_.pack_bytes + kPackSlack);
+            auto builder = TRY(PackBuilder::create(keys.repository, keys.data_public,
+                                                   repository_.world().random, std::move(memory)));
             open = std::make_shared<OpenPack>();
             open->builder = std::move(builder);
         }
@@ -172,8 +173,7 @@ Result<void> Pipeline::seal_frame(FrameTask& task) {
         frame = &pack->builder->reserve(encoded.codec, task.kind, encoded.bytes.size(), task.chunks);
         if (pack->builder->bytes() >= limits_.pack_bytes) close_pack(open);
     }
-    frame->sealed = buffers_.take(frame->record.stored);
-    TRY(pack->builder->seal(*frame, encoded.bytes, task.raw));
+    TRY(pack->builder->seal(*frame, encoded.bytes, task.raw.bytes));
 
     bool complete = false;
     {
@@ -196,8 +196,7 @@ Result<void> Pipeline::store_pack(std::shared_ptr<OpenPack> const& pack) {
     pack->builder.reset();
     auto put = repository_.store().put(pack_key(sealed.summary.id), sealed.views(), stop_.get_token());
     TRY(std::move(put).within("store pack " + sealed.summary.id.brief()));
-    for (auto& part : sealed.parts) buffers_.give(std::move(part));
-    sealed.parts.clear();
+    sealed.frames = {};
 
     std::vector<PackSummary> batch;
     {

@@ -27,7 +27,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     // The producer's side.
     // Takes in a chunk: computes its id, and stores it unless it is known. Waits while too much is in
     // flight.
-    Result<ChunkId> store_chunk(ChunkKind kind, Bytes bytes);
+    Result<ChunkId> store_chunk(ChunkKind kind, Slice bytes);
     bool knows(ChunkId const& id) const;
     Result<void> flush();
     // Stops what runs and waits for it: after this no task touches the repository.
@@ -36,18 +36,19 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     Result<void> check() const;
     IngestStatistics statistics() const;
     GearTable const& gear() const { return gear_; }
-    // Where the memory of chunks comes from and goes to.
-    BufferPool& buffers() { return buffers_; }
+    // Where the memory of chunks comes from.
+    MemoryPool& memory() { return memory_; }
 
   private:
     // Chunks that wait for a frame of their kind to fill.
     struct Group {
-        Bytes raw;
+        std::shared_ptr<Memory> raw;
+        std::size_t bytes = 0;
         std::vector<PackChunk> chunks;
     };
     struct FrameTask {
         ChunkKind kind;
-        Bytes raw;
+        Slice raw;
         std::vector<PackChunk> chunks;
     };
     struct OpenPack {
@@ -58,7 +59,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     static constexpr std::size_t kLanes = 2;  // content; trees and extent lists
 
     Result<void> submit_group(ChunkKind kind);
-    Result<void> submit_frame(ChunkKind kind, Bytes raw, std::vector<PackChunk> chunks);
+    Result<void> submit_frame(ChunkKind kind, Slice raw, std::vector<PackChunk> chunks);
     // Returns when `ready` (called with the lock held) is true, or something failed.
     template <typename Ready>
     Result<void> wait(Ready const& ready);
@@ -82,7 +83,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     HmacKey const id_key_;
     GearTable const gear_;
     std::stop_source stop_;
-    BufferPool buffers_;
+    MemoryPool memory_;
 
     // The producer's own.
     std::array<Group, 3> groups_;
