@@ -7,9 +7,11 @@
 
 #include "os/simulated_file_system.h"
 #include "store/conformance.h"
+#include "store/fake_s3.h"
 #include "store/faulty_store.h"
 #include "store/local_store.h"
 #include "store/memory_store.h"
+#include "store/s3_store.h"
 #include "store/test_directory.h"
 
 namespace holdfast {
@@ -37,11 +39,32 @@ MadeStore make_faulty() {
     return {std::make_unique<FaultyStore>(*inner), inner};
 }
 
+// Under the sanitizers, too; over a real server in tests/integration.
+MadeStore make_s3() {
+    struct Place {
+        FakeBucket bucket;
+        FakeServer server{[this](FakeRequest const& request) { return bucket.answer(request); }};
+    };
+    auto place = std::make_shared<Place>();
+    place->bucket.page_keys = 3;
+    auto environment = [](char const* name) {
+        return std::string(std::string_view(name).starts_with("AWS_") ? "us-test-1" : "");
+    };
+    S3StoreOptions options;
+    options.client.address =
+        *parse_s3_url("s3://bucket?ca=/none&endpoint=" + place->server.url(), environment);
+    options.client.credentials.environment = environment;
+    auto store = S3Store::open(options, {});
+    EXPECT_TRUE(store) << store.error().message;
+    return {store ? std::move(*store) : nullptr, place};
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, StoreConformance,
                          testing::Values(StoreMaker{"memory", make_memory},
                                          StoreMaker{"local", make_local},
                                          StoreMaker{"simulated", make_simulated},
-                                         StoreMaker{"faulty", make_faulty}),
+                                         StoreMaker{"faulty", make_faulty},
+                                         StoreMaker{"s3", make_s3}),
                          [](auto const& info) { return info.param.name; });
 
 TEST(ObjectKey, TakesWhatIsAllowed) {
@@ -81,9 +104,8 @@ TEST(OpenStore, KnowsItsKinds) {
         EXPECT_EQ(store.error().kind, ErrorKind::usage);
         EXPECT_THAT(store.error().message, testing::HasSubstr("not available yet"));
     }
-    for (auto const* url :
-         {"", "http://host/x", "file://host/x", "file:relative", "file:///a%zz", "s3:host/bucket",
-          "s3://B", "s3://bucket?secret_key=x"}) {
+    for (auto const* url : {"", "http://host/x", "file://host/x", "file:relative", "file:///a%zz",
+                            "s3:host/bucket", "s3://B", "s3://bucket?secret_key=x"}) {
         auto store = open_store(url, {.create = true});
         ASSERT_FALSE(store) << url;
         EXPECT_EQ(store.error().kind, ErrorKind::usage) << url;
