@@ -25,6 +25,8 @@ class Lint : ReferenceChecker {
         copies();
         retention();
         rehearsals();
+        provable_drills();
+        engines();
         scenarios();
         runbooks();
         contacts();
@@ -133,34 +135,99 @@ class Lint : ReferenceChecker {
         }
     }
 
-    // The datasets that the steps of a runbook name.
-    std::set<std::string> restored_by(std::string const& name) const {
+    // The datasets that the steps of a drill's runbook bring back, with the drill's parameters.
+    std::set<std::string> restored_by(Drill const& drill, std::string const& name) const {
         std::set<std::string> datasets;
         auto const* runbook = plan.runbooks.find(name);
         if (runbook == nullptr)
             return datasets;
+        auto value = [&](Placeholder const& placeholder) -> Result<std::string> {
+            if (auto const* given = drill.parameters.find(placeholder.name))
+                return given->value;
+            auto const* parameter = runbook->parameters.find(placeholder.name);
+            return parameter ? parameter->fallback.value_or("") : "";
+        };
         for (auto const& step : runbook->steps) {
-            if (step.kind.ends_with("restore"))
-                datasets.insert(step.arguments.member_text("dataset"));
+            if (!step.kind.ends_with("restore"))
+                continue;
+            if (auto dataset = fill(step.arguments.member_text("dataset"), value))
+                datasets.insert(*dataset);
         }
+        return datasets;
+    }
+    std::set<std::string> restored_by(Drill const& drill) const {
+        std::set<std::string> datasets;
+        for (auto const& runbook : drill.run)
+            datasets.merge(restored_by(drill, runbook));
         return datasets;
     }
 
     void rehearsals() {
         std::set<std::string> rehearsed;
         for (auto const& drill : plan.drills) {
-            for (auto const& runbook : drill.run)
-                rehearsed.merge(restored_by(runbook));
+            rehearsed.merge(restored_by(drill));
             for (auto const& check : drill.checks)
                 rehearsed.insert(check.dataset);
             if (!drill.every)
                 warn("drills/" + drill.name, "is never due", "say how often: every: month");
         }
         for (auto const& dataset : plan.datasets) {
-            if (rehearsed.contains(dataset.name))
+            if (rehearsed.contains(dataset.name) || !has_engine(dataset))
                 continue;
             warn("datasets/" + dataset.name, "no drill restores or checks it",
                  "a backup that was never restored is a hope: add it to a drill");
+        }
+    }
+
+    // What no runbook of a drill brings back, its checks cannot look at: such a drill is never
+    // proven, whatever is done.
+    void provable_drills() {
+        for (auto const& drill : plan.drills) {
+            auto restored = restored_by(drill);
+            for (std::size_t i = 0; i < drill.checks.size(); ++i) {
+                auto const& name = drill.checks[i].dataset;
+                auto const* dataset = plan.datasets.find(name);
+                if (dataset == nullptr || !has_engine(*dataset) || restored.contains(name))
+                    continue;
+                warn(fmt::format("drills/{}/checks/{}", drill.name, i),
+                     fmt::format("none of its runbooks restores '{}', so it can never be proven",
+                                 name),
+                     fmt::format("take the check out, or add a runbook that restores '{}' to run",
+                                 name));
+            }
+        }
+    }
+
+    static bool has_engine(Dataset const& dataset) {
+        return dataset.kind == DatasetKind::files || dataset.kind == DatasetKind::models ||
+               dataset.kind == DatasetKind::postgres;
+    }
+
+    // What the plan asks of datasets and repositories and this version does not do. It counts for
+    // the plan's objectives (the plan is right), but nobody may take it for protected today.
+    void engines() {
+        for (auto const& dataset : plan.datasets) {
+            auto path = "datasets/" + dataset.name;
+            if (!has_engine(dataset)) {
+                warn(path, "this version cannot back it up: it is not protected",
+                     "protect it by other means, until it can");
+            } else if (is_continuous(dataset)) {
+                auto interval = plan.interval(dataset);
+                warn(path + "/wal", "this version cannot stream the log: what was written since the "
+                                    "last point would be lost" +
+                                        (interval ? ", up to " + format_duration(*interval) : ""),
+                     "make points more often, until it can");
+            } else if (dataset.kind == DatasetKind::postgres &&
+                       dataset.mode == PostgresMode::logical) {
+                warn(path + "/mode", "this version cannot export: it is not protected",
+                     "take `mode: logical` out, until it can");
+            }
+        }
+        for (auto const& repository : plan.repositories) {
+            if (!repository.copy_of.empty())
+                warn("repositories/" + repository.name + "/copy_of",
+                     "this version cannot copy repositories: it stays empty",
+                     "take copy_of out: then each backup goes there, too");
         }
     }
 

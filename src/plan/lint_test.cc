@@ -17,9 +17,9 @@ objectives:
   services: { critical: 4h, standard: 24h, archive: 72h }
 repositories:
   main: { url: /srv/repo }
-  copy: { url: /srv/copy, copy_of: main, lag: 15m }
+  two:  { url: /srv/copy }
 datasets:
-  db: { kind: postgres, connect: service=x, tier: critical, wal: stream, every: 1d }
+  db: { kind: postgres, connect: service=x, tier: critical, every: 30m }
   files: { kind: files, paths: /f, tier: critical, every: 54m }
 services:
   api: { tier: critical, needs: [db, login] }
@@ -27,7 +27,7 @@ services:
 scenarios:
   oops: { runbook: back }
 runbooks:
-  back: { steps: { s: { restore: { dataset: db } } } }
+  back: { steps: { s: { restore: { dataset: db } }, f: { restore: { dataset: files } } } }
 drills:
   monthly: { every: month, run: back, checks: [{ dataset: files }] }
 people:
@@ -91,7 +91,7 @@ TEST(Lint, SchedulesThatCannotMeetTheirObjective) {
                 "upload, more than "
                 "the 1h 0m of tier 'critical'",
                 "at most every 54m 32s");
-    expect_lint(with("wal: stream, ", ""), Severity::error,
+    expect_lint(with("every: 30m", "every: 1d"), Severity::error,
                 "10:68: datasets.db.every: a point every 1d 0h loses up to 1d 2h with its upload, "
                 "more than the "
                 "1h 0m of tier 'critical'",
@@ -102,19 +102,52 @@ TEST(Lint, SchedulesThatCannotMeetTheirObjective) {
 }
 
 TEST(Lint, WhatIsNotCovered) {
-    expect_lint(with("checks: [{ dataset: files }]", "checks: []"), Severity::warning,
-                "11:3: datasets.files: no drill restores or checks it");
+    expect_lint(with("dataset: files } } } }\ndrills:\n  monthly: { every: month, run: back, checks: "
+                     "[{ dataset: files }] }",
+                     "dataset: db } } } }\ndrills:\n  monthly: { every: month, run: back }"),
+                Severity::warning, "11:3: datasets.files: no drill restores or checks it");
     expect_lint(with("oops: { runbook: back }", "oops: {}"), Severity::warning,
                 "16:3: scenarios.oops: has no runbook");
     expect_lint(with("every: month, ", ""), Severity::warning,
                 "20:3: drills.monthly: is never due");
-    expect_lint(with("lag: 15m", "lag: 2h"), Severity::warning,
-                "8:47: repositories.copy.lag: a copy that is 2h 0m behind cannot meet an objective "
-                "of 1h 0m");
+    EXPECT_THAT(render(lint_text(with("/srv/copy", "/srv/copy, copy_of: main, lag: 2h"))),
+                HasSubstr("repositories.two.lag: a copy that is 2h 0m behind cannot meet an objective "
+                          "of 1h 0m"));
     expect_lint(with("s: { restore: { dataset: db } }",
                      "s: { restore: { dataset: db } }, t: { service.probe: api }, u: { "
                      "service.probe: login }"),
                 Severity::warning, "18:3: runbooks.back: this version cannot run service.probe");
+}
+
+// What is in the plan and not done by this version must not look as if it were done.
+TEST(Lint, WhatThisVersionDoesNotDo) {
+    expect_lint(with("every: 30m", "wal: stream, every: 1d"), Severity::warning,
+                "10:66: datasets.db.wal: this version cannot stream the log: what was written since "
+                "the last point would be lost, up to 1d 0h",
+                "make points more often");
+    expect_lint(with("services:\n  api", "  web: { kind: kubernetes, tier: critical }\nservices:\n  api"),
+                Severity::warning,
+                "12:3: datasets.web: this version cannot back it up: it is not protected");
+    expect_lint(with("url: /srv/copy", "url: /srv/copy, copy_of: main"), Severity::warning,
+                "8:36: repositories.two.copy_of: this version cannot copy repositories: it stays "
+                "empty");
+}
+
+TEST(Lint, DrillsThatCanNeverBeProven) {
+    expect_lint(with("dataset: files } } }", "dataset: db } } }"), Severity::warning,
+                "20:48: drills.monthly.checks.0: none of its runbooks restores 'files', so it can "
+                "never be proven",
+                "add a runbook that restores 'files'");
+    auto parameter = "back: { parameters: { what: { default: db } }, steps: { s: { restore: { "
+                     "dataset: db } }, f: { restore: { dataset: \"${what}\" } } } }";
+    auto text = with("back: { steps: { s: { restore: { dataset: db } }, f: { restore: { dataset: "
+                     "files } } } }",
+                     parameter);
+    EXPECT_THAT(render(lint_text(text)), HasSubstr("none of its runbooks restores 'files'"));
+    auto run = text.find("run: back");
+    ASSERT_NE(run, std::string::npos);
+    text.insert(run, "parameters: { what: files }, ");
+    EXPECT_EQ(render(lint_text(text)), "") << "a drill's own value comes first";
 }
 
 TEST(Lint, RetentionThatKeepsNothing) {
@@ -163,10 +196,10 @@ TEST(Lint, TheExampleIsGood) {
     auto loaded = load(HOLDFAST_SOURCE "/examples/spikeformer/holdfast.yaml");
     ASSERT_TRUE(loaded);
     EXPECT_EQ(render(loaded->faults), "");
-    // Steps that this version cannot run yet are all that may be said of it.
+    // What this version cannot do yet is all that may be said of it.
     for (auto const& fault : lint(*loaded)) {
         EXPECT_EQ(fault.severity, Severity::warning) << fault.text();
-        EXPECT_THAT(fault.message, HasSubstr("this version cannot run")) << fault.text();
+        EXPECT_THAT(fault.message, HasSubstr("this version cannot ")) << fault.text();
     }
 }
 
