@@ -83,17 +83,22 @@ void RunView::line(std::string const& step, std::string_view text) {
     output_.detail(fmt::format("{}: {}", step, text));
 }
 
+namespace {
+// The terminal may be gone: not by fmt::print, which throws.
+void print_error(std::string const& text) { std::fputs(text.c_str(), stderr); }
+}  // namespace
+
 runbook::Decide ask_on_terminal(Output& output) {
     if (!is_terminal(0) || !is_terminal(2)) return {};
     return [&output](runbook::Question const& question, std::stop_token stop) -> std::optional<runbook::Decision> {
         output.end_progress();
-        fmt::print(stderr, "\n{} ({}): {}\n", question.step, runbook::to_text(question.about), question.text);
-        if (!question.error.empty()) fmt::print(stderr, "  it failed: {}\n", question.error);
+        print_error(fmt::format("\n{} ({}): {}\n", question.step, runbook::to_text(question.about), question.text));
+        if (!question.error.empty()) print_error(fmt::format("  it failed: {}\n", question.error));
         for (auto const& effect : question.effects.members()) {
-            fmt::print(stderr, "  it announced {}: {}\n", effect.name, effect.value.scalar());
+            print_error(fmt::format("  it announced {}: {}\n", effect.name, effect.value.scalar()));
         }
         while (!stop.stop_requested()) {
-            fmt::print(stderr, "{}? ", choices_of(question));
+            print_error(fmt::format("{}? ", choices_of(question)));
             std::string answer;
             if (!std::getline(std::cin, answer)) return std::nullopt;
             auto choice = runbook::parse_choice(answer);

@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
@@ -68,6 +69,9 @@ std::string shorten(std::string text, std::size_t width) {
     return "…" + text.substr(start);
 }
 
+// Not by fmt::print, which throws when writing fails: a full disk below a log must not end a recovery.
+void print_error(std::string_view text) { (void)std::fwrite(text.data(), 1, text.size(), stderr); }
+
 }  // namespace
 
 std::string Table::text() const {
@@ -113,16 +117,27 @@ void Output::line(std::string_view text) {
     if (options_.json || options_.quiet) return;
     std::lock_guard lock(mutex_);
     clear_bar();
-    fmt::print("{}\n", text);
-    std::fflush(stdout);
+    put(fmt::format("{}\n", text));
 }
 
 void Output::document(std::string_view json) {
     if (!options_.json) return;
     std::lock_guard lock(mutex_);
     clear_bar();
-    fmt::print("{}\n", json);
-    std::fflush(stdout);
+    put(fmt::format("{}\n", json));
+}
+
+void Output::put(std::string_view text) {
+    errno = 0;
+    bool const written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+    if (written || lost_) return;
+    // A reader that has seen enough (`| head`) went on purpose.
+    if (errno != EPIPE) lost_ = errno_error("write to standard output", errno);
+}
+
+std::optional<Error> Output::lost() {
+    std::lock_guard lock(mutex_);
+    return lost_;
 }
 
 Result<void> Output::raw(std::string_view bytes) {
@@ -135,16 +150,16 @@ Result<void> Output::raw(std::string_view bytes) {
 void Output::warning(std::string_view text) {
     std::lock_guard lock(mutex_);
     clear_bar();
-    fmt::print(stderr, "{} {}\n", paint(Style::warning, "warning:", error_colours_), text);
+    print_error(fmt::format("{} {}\n", paint(Style::warning, "warning:", error_colours_), text));
 }
 
 void Output::error(Error const& error) {
     {
         std::lock_guard lock(mutex_);
         clear_bar();
-        fmt::print(stderr, "{} {}\n", paint(Style::bad, "error:", error_colours_), error.message);
+        print_error(fmt::format("{} {}\n", paint(Style::bad, "error:", error_colours_), error.message));
         if (!error.hint.empty()) {
-            fmt::print(stderr, "{} {}\n", paint(Style::faint, "hint:", error_colours_), error.hint);
+            print_error(fmt::format("{} {}\n", paint(Style::faint, "hint:", error_colours_), error.hint));
         }
     }
     if (options_.json) {
@@ -160,7 +175,7 @@ void Output::detail(std::string_view text) {
     if (!options_.verbose) return;
     std::lock_guard lock(mutex_);
     clear_bar();
-    fmt::print(stderr, "{}\n", paint(Style::faint, text, error_colours_));
+    print_error(fmt::format("{}\n", paint(Style::faint, text, error_colours_)));
 }
 
 std::string Output::styled(Style style, std::string_view text) const {
@@ -185,16 +200,16 @@ ProgressCallback Output::progress(std::string name) {
         auto seconds = std::chrono::duration<double>(now - bar_->started).count();
         auto rate = static_cast<double>(progress.bytes) / std::max(seconds, 0.001);
         if (options_.json) {
-            fmt::print("{}\n", nlohmann::json{{"event", "progress"},
-                                              {"name", bar_->name},
-                                              {"what", progress.what},
-                                              {"files", progress.files},
-                                              {"files_total", progress.files_total},
-                                              {"bytes", progress.bytes},
-                                              {"bytes_total", progress.bytes_total},
-                                              {"stored", progress.stored}}
-                                   .dump());
-            std::fflush(stdout);
+            put(nlohmann::json{{"event", "progress"},
+                               {"name", bar_->name},
+                               {"what", progress.what},
+                               {"files", progress.files},
+                               {"files_total", progress.files_total},
+                               {"bytes", progress.bytes},
+                               {"bytes_total", progress.bytes_total},
+                               {"stored", progress.stored}}
+                    .dump() +
+                "\n");
             return;
         }
         auto text = fmt::format("{}: {} {}", bar_->name, progress.what, format_bytes(progress.bytes));
@@ -211,7 +226,7 @@ ProgressCallback Output::progress(std::string name) {
         if (progress.files > 0) text += fmt::format(", {} files", progress.files);
         text += fmt::format(", {}/s", format_bytes(static_cast<std::uint64_t>(rate)));
         if (!interactive_) {
-            fmt::print(stderr, "{}\n", text);
+            print_error(fmt::format("{}\n", text));
             return;
         }
         auto width = terminal_width();
@@ -219,7 +234,7 @@ ProgressCallback Output::progress(std::string name) {
         if (used + 12 < width && !progress.current.empty()) {
             text += "  " + shorten(printable(progress.current), width - used - 3);
         }
-        fmt::print(stderr, "\r\033[K{}", text);
+        print_error(fmt::format("\r\033[K{}", text));
         std::fflush(stderr);
         bar_->drawn = true;
     };
@@ -233,7 +248,7 @@ void Output::end_progress() {
 
 void Output::clear_bar() {
     if (bar_ && bar_->drawn) {
-        fmt::print(stderr, "\r\033[K");
+        print_error(fmt::format("\r\033[K"));
         std::fflush(stderr);
         bar_->drawn = false;
     }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,9 @@ class Output {
     void line(std::string_view text);
     // A JSON document or event (one line). Nothing without --json.
     void document(std::string_view json);
+    // The first thing that could not be written to standard output: whoever asked has not got it.
+    // Standard error may fail without harm.
+    std::optional<Error> lost();
     // Bytes as they are (`cat`).
     Result<void> raw(std::string_view bytes);
     void warning(std::string_view text);
@@ -70,11 +74,13 @@ class Output {
   private:
     struct Bar;
     void clear_bar();
+    void put(std::string_view text);  // with the lock held
     OutputOptions options_;
     Clock& clock_;
     bool interactive_, colours_, error_colours_;
     std::mutex mutex_;
     std::unique_ptr<Bar> bar_;
+    std::optional<Error> lost_;
 };
 
 }  // namespace holdfast::cli

@@ -1,7 +1,9 @@
 // The only file that sees CLI11: it costs five seconds to compile.
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <iostream>
 
 #include "base/text.h"
 #include "cli/command.h"
@@ -48,6 +50,9 @@ void add_command(CLI::App& app, Command const& command, Values& values) {
     app.fallthrough();  // global options may stand behind the command, too
 }
 
+// Standard error may be on a full disk: not by fmt::print, which throws.
+void print_error(std::string const& text) { std::fputs(text.c_str(), stderr); }
+
 std::string first_word(std::string const& name) { return name.substr(0, name.find(' ')); }
 
 struct Parsed {
@@ -63,9 +68,9 @@ int refuse_unknown(std::string const& word) {
         if (!command.hidden) names.push_back(first_word(command.name));
     }
     auto near = nearest(word, names);
-    fmt::print(stderr, "error: unknown command '{}'\n", printable(word));
-    fmt::print(stderr, "hint: {}\n",
-               near.empty() ? "holdfast --help lists the commands" : "did you mean '" + near + "'?");
+    print_error(fmt::format("error: unknown command '{}'\nhint: {}\n", printable(word),
+                            near.empty() ? "holdfast --help lists the commands"
+                                         : "did you mean '" + near + "'?"));
     return kUsage;
 }
 
@@ -91,9 +96,14 @@ int run_command(Command const& command, Values& global, Values& own) {
     }
     auto result = command.run(invocation);
     output.end_progress();
-    if (result) return *result;
-    output.error(result.error());
-    return exit_code(result.error().kind);
+    if (!result) {
+        output.error(result.error());
+        return exit_code(result.error().kind);
+    }
+    auto lost = output.lost();
+    if (!lost) return *result;
+    output.error(*lost);
+    return *result == kDone ? exit_code(lost->kind) : *result;
 }
 
 }  // namespace
@@ -139,16 +149,18 @@ int run(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (CLI::Success const& help) {
-        return app.exit(help);
+        auto code = app.exit(help);
+        std::cout.flush();
+        return code == 0 && !std::cout.good() ? kUnreachable : code;
     } catch (CLI::ParseError const& error) {
-        fmt::print(stderr, "error: {}\n", printable(error.what()));
-        fmt::print(stderr, "hint: add --help for what the command takes\n");
+        print_error(fmt::format("error: {}\nhint: add --help for what the command takes\n",
+                                printable(error.what())));
         return kUsage;
     }
     for (auto const& candidate : parsed) {
         if (candidate.app->parsed()) return run_command(*candidate.command, global, *candidate.values);
     }
-    fmt::print("{}", app.help());
+    std::cout << app.help();
     return kUsage;
 }
 
