@@ -31,14 +31,14 @@ Result<bool> make_directories(std::filesystem::path const& path) {
     return true;
 }
 
-}  // namespace
-
-std::expected<Fd, Errno> open_beneath(int directory, char const* name, int flags, mode_t mode) {
+// `resolve`: more of openat2's RESOLVE flags, which count where the kernel knows the call.
+std::expected<Fd, Errno> open_resolved(int directory, char const* name, int flags, mode_t mode,
+                                       std::uint64_t resolve) {
     flags |= O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags);
     how.mode = (flags & O_CREAT) != 0 ? mode : 0;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve;
     // EAGAIN: something was renamed meanwhile, and the kernel could not tell whether it left the directory.
     for (int attempt = 0;; ++attempt) {
         Fd fd(static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how)));
@@ -52,6 +52,12 @@ std::expected<Fd, Errno> open_beneath(int directory, char const* name, int flags
         if (fd) return fd;
         if (errno != EINTR && (errno != EAGAIN || attempt >= 100)) return std::unexpected(errno);
     }
+}
+
+}  // namespace
+
+std::expected<Fd, Errno> open_beneath(int directory, char const* name, int flags, mode_t mode) {
+    return open_resolved(directory, name, flags, mode, 0);
 }
 
 std::string TargetDirectory::path() const {
@@ -217,14 +223,16 @@ Result<void> remove_tree(int directory, std::string const& name, std::uint64_t& 
         if (errno == ENOENT) continue;
         auto error = errno;
         auto child = error == EISDIR || error == EPERM
-                         ? open_beneath(at.get(), next.c_str(), O_RDONLY | O_DIRECTORY)
+                         ? open_resolved(at.get(), next.c_str(), O_RDONLY | O_DIRECTORY, 0, RESOLVE_NO_XDEV)
                          : std::unexpected(error);
+        auto mounted = [&] {
+            return fail(ErrorKind::unsafe,
+                        "remove '" + printable(where() + next) + "': another file system is mounted there");
+        };
+        if (!child && child.error() == EXDEV) return mounted();
         if (!child) return fail(errno_error("remove '" + printable(where() + next) + "'", error == EISDIR ? child.error() : error));
         if (::fstat(child->get(), &status) != 0) return fail(errno_error("remove", errno));
-        if (status.st_dev != device) {
-            return fail(ErrorKind::unsafe, "remove '" + printable(where() + next) +
-                                               "': another file system is mounted there");
-        }
+        if (status.st_dev != device) return mounted();
         auto below = sorted_names(child->get());
         if (!below) return fail(errno_error("remove '" + printable(where() + next) + "'", below.error()));
         above.push_back({std::move(next), status.st_dev, status.st_ino});

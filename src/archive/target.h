@@ -77,8 +77,9 @@ class Target {
     TargetDirectoryPointer top_;
 };
 
-// Removes `name` and all below it, without following symlinks and without leaving the file system of
-// `directory`. The path in the error is below `name`.
+// Removes `name` and all below it, without following symlinks and without going into what is mounted
+// below `directory`, also when it is a directory of the same file system. The path in the error is
+// below `name`.
 Result<void> remove_tree(int directory, std::string const& name, std::uint64_t& removed);
 
 }  // namespace holdfast

@@ -30,7 +30,7 @@ std::map<std::string, Time> verified_times(Workspace& workspace, Repository cons
 Result<int> run_points(Invocation& invocation) {
     auto workspace = TRY(open_workspace(invocation));
     auto name = TRY(workspace->default_repository());
-    auto* repository = TRY(workspace->repository(name, Role::writer, invocation.stop));
+    auto* repository = TRY(workspace->repository(name, {}, invocation.stop));
     auto dataset = invocation.argument("DATASET");
     auto list = dataset.empty() ? TRY(repository->points(invocation.stop))
                                 : TRY(repository->points_of(dataset, invocation.stop));

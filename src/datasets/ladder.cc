@@ -74,7 +74,7 @@ std::string_view name(Standing::State state) {
 Result<std::vector<Standing>> standings(Workspace& workspace, std::stop_token stop) {
     auto* catalog = TRY(workspace.catalog());
     auto name = TRY(workspace.default_repository());
-    auto* repository = TRY(workspace.repository(name, Role::writer, stop));
+    auto* repository = TRY(workspace.repository(name, {}, stop));
     auto list = TRY(repository->points(stop));
 
     // The repository says which points stand; the catalog, what was proven of them.

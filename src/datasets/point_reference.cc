@@ -104,7 +104,7 @@ Result<PointReference> find_point(Workspace& workspace, std::string_view text, F
     if (names.empty()) names.push_back(TRY(workspace.default_repository()));
     for (auto const& name : names) {
         auto look = [&]() -> Result<PointReference> {
-            auto* repository = TRY(workspace.repository(name, Role::writer, stop));
+            auto* repository = TRY(workspace.repository(name, {}, stop));
             auto list = TRY(repository->points(stop));
             auto damaged = list.damaged;
             auto info = TRY(choose(std::move(list), wanted, options, text));

@@ -84,6 +84,9 @@ Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& 
                                     Warn const& warn, std::stop_token stop) {
     auto const& info = point.info;
     auto* repository = TRY(workspace.repository(point.repository, Role::reader, stop));
+    TRY(workspace.check_restore_target({.path = options.target,
+                                        .deletes_foreign = options.restore.delete_extra}));
+    for (auto const& [from, to] : options.tablespaces) TRY(workspace.check_restore_target({.path = to}));
     auto source = TRY(make_restoring_source(info.point.kind));
     auto fetch = TRY(repository->begin_fetch({}, stop));
 

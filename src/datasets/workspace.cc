@@ -36,6 +36,25 @@ std::string local_path(std::string const& url) {
     return url.find("://") == std::string::npos ? url : "";
 }
 
+// Without symbolic links as far as it exists.
+std::filesystem::path real_path(std::filesystem::path const& path) {
+    std::error_code code;
+    auto const absolute = std::filesystem::absolute(path, code);
+    auto real = std::filesystem::weakly_canonical(absolute, code);
+    return code ? absolute.lexically_normal() : real;
+}
+
+// Whether `path` (a real one) is `top` or lies below it. By identity: a directory that is mounted in a
+// second place is the same one.
+bool lies_in(std::filesystem::path path, std::filesystem::path const& top) {
+    while (true) {
+        std::error_code code;
+        if (std::filesystem::equivalent(path, top, code) && !code) return true;
+        if (!path.has_relative_path()) return false;
+        path = path.parent_path();
+    }
+}
+
 }  // namespace
 
 std::filesystem::path default_state() {
@@ -152,7 +171,7 @@ Result<Secret> Workspace::password(std::string const& prompt) const {
                 "with --key");
 }
 
-Result<KeyBundle> Workspace::unlock(std::string_view name, Role role, Store& store,
+Result<KeyBundle> Workspace::unlock(std::string_view name, std::optional<Role> role, Store& store,
                                     std::stop_token stop) {
     auto const& credentials = options_.credentials;
     if (!credentials.key_file.empty()) return read_key_file(credentials.key_file);
@@ -166,26 +185,27 @@ Result<KeyBundle> Workspace::unlock(std::string_view name, Role role, Store& sto
                               .within(fmt::format("key '{}'", plan::to_text(*repository->key)));
             wipe(resolved.bytes);
             // A plan names writers' keys: reading asks a person.
-            if (!bundle || bundle->has(role) || !credentials.ask) return bundle;
+            if (!bundle || !role || bundle->has(*role) || !credentials.ask) return bundle;
         }
     }
     auto secret = TRY(password(fmt::format("Password of repository '{}'", printable(url_of(name)))));
     return unlock_repository(store, secret.view(), stop);
 }
 
-Result<Repository*> Workspace::repository(std::string_view name, Role role, std::stop_token stop) {
+Result<Repository*> Workspace::repository(std::string_view name, std::optional<Role> role,
+                                          std::stop_token stop) {
     std::lock_guard const lock(mutex_);
     Repository* narrower = nullptr;
     for (auto const& opened : opened_) {
         if (opened->name != name) continue;
-        if (opened->repository->keys().has(role)) return opened->repository.get();
+        if (!role || opened->repository->keys().has(*role)) return opened->repository.get();
         narrower = opened->repository.get();
     }
     auto context = fmt::format("repository '{}'", printable(name));
     auto refused = [&](Repository const& repository) {
         return fail(ErrorKind::key_refused,
                     fmt::format("{}: the key has the role {}, this needs {}", context,
-                                to_text(repository.keys().roles), to_text(static_cast<Roles>(role))),
+                                to_text(repository.keys().roles), to_text(static_cast<Roles>(*role))),
                     "give the repository's password (--password-file FILE) or another key (--key FILE)");
     };
     if (narrower != nullptr && !options_.credentials.ask) return refused(*narrower);
@@ -203,7 +223,7 @@ Result<Repository*> Workspace::repository(std::string_view name, Role role, std:
         for (auto const& notice : repository->notices()) options_.notice(context + ": " + notice);
     }
     opened_.push_back(std::move(opened));
-    if (!repository->keys().has(role)) return refused(*repository);
+    if (role && !repository->keys().has(*role)) return refused(*repository);
     return repository;
 }
 
@@ -241,6 +261,29 @@ std::vector<std::string> Workspace::repository_paths() const {
         }
     }
     return paths;
+}
+
+Result<void> Workspace::check_restore_target(RestoreTarget const& target) const {
+    auto const real = real_path(target.path);
+    auto refuse = [&](std::string const& what, std::string const& hint) {
+        return fail(ErrorKind::unsafe, "restore to '" + printable(target.path.native()) + "': " + what, hint);
+    };
+    auto const repositories = repository_paths();
+    for (auto const& path : repositories) {
+        if (lies_in(real, path)) {
+            return refuse("it lies in the repository '" + printable(path) + "'", "name another target");
+        }
+    }
+    if (!target.deletes_foreign) return {};
+    auto own = repositories;
+    for (auto const& path : {state(), cache()}) own.push_back(std::filesystem::absolute(path));
+    for (auto const& path : own) {
+        std::error_code missing;
+        if (!std::filesystem::exists(path, missing) || !lies_in(real_path(path), real)) continue;
+        return refuse("to delete there what the point does not have would delete '" + printable(path) + "'",
+                      "restore without --delete, to another target, or move '" + printable(path) + "' first");
+    }
+    return {};
 }
 
 }  // namespace holdfast

@@ -58,8 +58,9 @@ class Workspace {
 
     // By the plan's name; with --repo there is one, named by its URL. Opened with a bundle that has
     // `role`: key_refused when what we were given has not. usage when the plan has no such repository,
-    // else what open_repository says. Stays open as long as the workspace.
-    Result<Repository*> repository(std::string_view name, Role role, std::stop_token stop);
+    // else what open_repository says. Without `role` any key will do: every one lists points. Stays open
+    // as long as the workspace.
+    Result<Repository*> repository(std::string_view name, std::optional<Role> role, std::stop_token stop);
     // The repository that reads start with: --repo, else the plan's first that is not a copy.
     Result<std::string> default_repository() const;
     // Names of all repositories that can be read from, default first.
@@ -72,6 +73,13 @@ class Workspace {
     Result<std::vector<std::string>> targets(plan::Dataset const& dataset) const;
     // Local paths that no backup may contain: repositories in directories.
     std::vector<std::string> repository_paths() const;
+    // unsafe when a restore to `target` would write into a repository, or, where it deletes what is
+    // foreign there, would take a repository, our state or our cache with it.
+    struct RestoreTarget {
+        std::filesystem::path path;
+        bool deletes_foreign = false;
+    };
+    Result<void> check_restore_target(RestoreTarget const& target) const;
 
     // Opens the store alone, without any key (init, scrub, unlock).
     Result<std::unique_ptr<Store>> open_store_of(std::string_view name, OpenStoreOptions options) const;
@@ -84,7 +92,7 @@ class Workspace {
   private:
     explicit Workspace(WorkspaceOptions options);
     struct Opened;
-    Result<KeyBundle> unlock(std::string_view name, Role role, Store& store, std::stop_token stop);
+    Result<KeyBundle> unlock(std::string_view name, std::optional<Role> role, Store& store, std::stop_token stop);
 
     WorkspaceOptions options_;
     std::optional<Plan> plan_;
