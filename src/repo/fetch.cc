@@ -343,15 +343,20 @@ class FetchImpl : public Fetch {
         return {};
     }
 
-    // Memory to open frames in. Not the thread's: a sink may fetch another chunk while it looks at this.
-    std::unique_ptr<FrameScratch> take_scratch() {
+    // Memory to read into and to open frames in. Not the thread's: a sink may fetch another chunk while
+    // it looks at this.
+    struct Scratch {
+        Bytes sealed;
+        FrameScratch frame;
+    };
+    std::unique_ptr<Scratch> take_scratch() {
         std::lock_guard lock(scratch_mutex_);
-        if (scratches_.empty()) return std::make_unique<FrameScratch>();
+        if (scratches_.empty()) return std::make_unique<Scratch>();
         auto scratch = std::move(scratches_.back());
         scratches_.pop_back();
         return scratch;
     }
-    void give_scratch(std::unique_ptr<FrameScratch> scratch) {
+    void give_scratch(std::unique_ptr<Scratch> scratch) {
         std::lock_guard lock(scratch_mutex_);
         scratches_.push_back(std::move(scratch));
     }
@@ -362,7 +367,7 @@ class FetchImpl : public Fetch {
         give_scratch(std::move(scratch));
     }
 
-    void perform(Batch& batch, Read const& read, FrameScratch& scratch) {
+    void perform(Batch& batch, Read const& read, Scratch& scratch) {
         auto const& location = read.frames.front().location();
         auto key = PackKey::derive(repository_.keys().repository, data_, location.header);
         if (!key) {
@@ -371,26 +376,27 @@ class FetchImpl : public Fetch {
         }
         auto object = pack_key(location.pack);
         auto& store = repository_.store();
-        auto sealed = store.get_range(object, read.begin(), read.length(), batch.stop);
+        auto sealed = grown(scratch.sealed, read.length());
+        auto got = store.read(object, read.begin(), sealed, batch.stop);
         for (auto const& frame : read.frames) {
             if (batch.ended()) return;
-            if (sealed) {
-                auto bytes = ByteView(*sealed).subspan(frame.begin() - read.begin(), frame.end() - frame.begin());
+            if (got) {
+                auto bytes = sealed.subspan(frame.begin() - read.begin(), frame.end() - frame.begin());
                 deliver(batch, frame,
                         open_frame(*key, frame.location().frame_number, frame.location().frame, bytes,
-                                   scratch));
+                                   scratch.frame));
                 continue;
             }
             // What can't be read at once may be readable in part: a pack that was cut off.
-            if (!is_local(sealed.error().kind)) {
-                batch.end_with(std::move(sealed.error()).within("read pack " + location.pack.brief()));
+            if (!is_local(got.error().kind)) {
+                batch.end_with(std::move(got.error()).within("read pack " + location.pack.brief()));
                 return;
             }
-            if (read.frames.size() == 1 || sealed.error().kind == ErrorKind::not_found) {
-                deliver(batch, frame, fail(sealed.error()));
+            if (read.frames.size() == 1 || got.error().kind == ErrorKind::not_found) {
+                deliver(batch, frame, fail(got.error()));
                 continue;
             }
-            deliver(batch, frame, read_frame(*key, frame.location(), scratch, batch.stop));
+            deliver(batch, frame, read_frame(*key, frame.location(), scratch.frame, batch.stop));
         }
     }
 
@@ -472,7 +478,7 @@ class FetchImpl : public Fetch {
     BoxKey const data_;
 
     std::mutex scratch_mutex_;
-    std::vector<std::unique_ptr<FrameScratch>> scratches_;
+    std::vector<std::unique_ptr<Scratch>> scratches_;
 
     using FrameKey = std::pair<std::uint32_t, std::uint32_t>;
     struct CachedFrame {

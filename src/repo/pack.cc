@@ -318,11 +318,6 @@ FrameScratch& thread_frame_scratch() {
 Result<ByteView> open_frame(PackKey const& key, std::uint32_t number, PackFrame const& frame, ByteView sealed,
                             FrameScratch& scratch) {
     if (sealed.size() != frame.stored || frame.stored < kGcmTagBytes) return malformed("a frame that ends early");
-    // Never made smaller: growing again would clear what is overwritten anyway.
-    auto grown = [](Bytes& bytes, std::size_t size) {
-        if (bytes.size() < size) bytes.resize(size);
-        return ByteSpan(bytes).first(size);
-    };
     auto stored = grown(scratch.stored, frame.stored - kGcmTagBytes);
     TRY(key.open({.number = number, .kind = static_cast<std::uint8_t>(frame.kind), .raw_length = frame.raw},
                  sealed, stored));

@@ -140,6 +140,12 @@ struct FrameScratch {
     Bytes stored;
     Bytes raw;
 };
+// The first `size` bytes of memory that is made larger when it must be, and never smaller: growing again
+// would clear what is overwritten anyway.
+inline ByteSpan grown(Bytes& memory, std::size_t size) {
+    if (memory.size() < size) memory.resize(size);
+    return ByteSpan(memory).first(size);
+}
 // One for each thread: what open_frame() returned is good until the thread's next use of it.
 FrameScratch& thread_frame_scratch();
 // Opens and decodes one frame; the result lies in the scratch. `damaged` when it is not what was sealed

@@ -18,6 +18,8 @@ namespace {
 
 // Sealed and raw bytes of the packs that are checked at the same time.
 constexpr std::uint64_t kBytesInFlight = 128u << 20;
+// Packs are of about the same size: then the same memory serves them all.
+constexpr std::uint64_t kMemoryStep = 8u << 20;
 
 bool is_damage(ErrorKind kind) {
     return kind != ErrorKind::unreachable && kind != ErrorKind::cancelled && kind != ErrorKind::internal &&
@@ -162,7 +164,7 @@ class Verifier {
                 ++shared->tasks;
             }
             executor.post([this, shared, cost, id = id] {
-                auto done = stop_.stop_requested() ? Result<void>{} : check_pack_data(id);
+                auto done = stop_.stop_requested() ? Result<void>{} : check_pack_data(id, cost);
                 std::lock_guard lock(shared->mutex);
                 if (!done && !shared->error) shared->error = std::move(done.error());
                 shared->bytes -= cost;
@@ -179,24 +181,31 @@ class Verifier {
     }
 
     // A task. Fails only when the store does.
-    Result<void> check_pack_data(PackId const& id) {
+    Result<void> check_pack_data(PackId const& id, std::uint64_t size) {
         auto key = pack_key(id);
-        auto object = repository_.store().get(key, stop_);
+        std::shared_ptr<Memory> memory;
+        ByteSpan object;
+        Result<void> got = fail(ErrorKind::damaged, fmt::format("{} bytes are more than any pack has", size));
+        if (size <= kPackBytesMax) {
+            memory = memory_.take((size + kMemoryStep - 1) / kMemoryStep * kMemoryStep);
+            object = memory->span().first(size);
+            got = repository_.store().read(key, 0, object, stop_);
+        }
         std::vector<std::uint32_t> numbers;
         if (auto named = numbers_.find(id); named != numbers_.end()) numbers = named->second;
-        if (!object) {
-            if (!is_damage(object.error().kind)) return fail(std::move(object.error()).within("read " + key.text()));
-            damaged(key.text(), std::move(object.error()));
+        if (!got) {
+            if (!is_damage(got.error().kind)) return fail(std::move(got.error()).within("read " + key.text()));
+            damaged(key.text(), std::move(got.error()));
             for (auto number : numbers) lose_pack(number);
             return {};
         }
-        auto report = check_pack(*object, id, repository_.id(), data_, id_key_);
+        auto report = check_pack(object, id, repository_.id(), data_, id_key_);
         for (auto& error : report.errors) damaged(key.text(), std::move(error));
         for (auto number : numbers) check_pack_index(key.text(), number, report);
         advance(key.text(), [&](VerifyRepositoryProgress& progress) {
             ++progress.objects;
-            progress.bytes += object->size();
-            found_.bytes_read += object->size();
+            progress.bytes += size;
+            found_.bytes_read += size;
         });
         return {};
     }
@@ -380,6 +389,7 @@ class Verifier {
     std::shared_ptr<Index> index_;
     std::vector<Index::Pack> named_;                          // by the index
     std::map<PackId, std::vector<std::uint32_t>> numbers_;    // in named_
+    MemoryPool memory_{kBytesInFlight};
     std::map<PackId, std::uint64_t> packs_;                   // in the store, with their sizes
     std::vector<std::string> documents_;
     std::set<std::string> logs_;

@@ -104,6 +104,8 @@ TEST_P(StoreConformance, MissingObjectIsNotFound) {
     for (auto const* name : {"none", "packs/aa/two", "packs/bb/one", "packs", "packs/aa"}) {
         EXPECT_EQ(kind_of(store().get(key(name), {})), ErrorKind::not_found) << name;
         EXPECT_EQ(kind_of(store().get_range(key(name), 0, 0, {})), ErrorKind::not_found) << name;
+        std::uint8_t byte;
+        EXPECT_EQ(kind_of(store().read(key(name), 0, {&byte, 1}, {})), ErrorKind::not_found) << name;
         EXPECT_EQ(kind_of(store().head(key(name), {})), ErrorKind::not_found) << name;
     }
     auto error = store().get(key("packs/bb/one"), {}).error();
@@ -147,6 +149,9 @@ TEST_P(StoreConformance, RangesAreExact) {
         ASSERT_TRUE(got) << offset << ' ' << length;
         auto expected = ByteView(bytes).subspan(offset, length);
         EXPECT_TRUE(std::ranges::equal(*got, expected)) << offset << ' ' << length;
+        Bytes into(length, 0xee);
+        ASSERT_TRUE(store().read(key("a"), offset, into, {})) << offset << ' ' << length;
+        EXPECT_EQ(into, *got) << offset << ' ' << length;
     }
 }
 

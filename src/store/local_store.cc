@@ -33,6 +33,8 @@ std::uint64_t total_size(std::span<ByteView const> parts) {
     return size;
 }
 
+std::string getting(ObjectKey const& key) { return fmt::format("get object '{}'", key.text()); }
+
 }  // namespace
 
 LocalStore::LocalStore(std::string root, LocalStoreOptions options)
@@ -245,51 +247,63 @@ Result<std::string> LocalStore::write_temporary(std::span<ByteView const> parts,
     return fail(std::move(written.error()));
 }
 
-Result<Bytes> LocalStore::read(OldFile& file, ObjectKey const& key, std::uint64_t offset,
-                               std::uint64_t length, std::stop_token const& stop) {
-    if (length > kObjectBytesMax) {
-        return fail(
-            ErrorKind::damaged,
-            fmt::format("object '{}': {} bytes are more than any object has", key.text(), length));
+// Opens the object and settles how much of it is meant: it is there.
+Result<std::unique_ptr<OldFile>> LocalStore::open_object(ObjectKey const& key, Range& range,
+                                                         std::stop_token const& stop) {
+    TRY(check(stop).within(getting(key)));
+    auto file = files_.open(path_of(key));
+    if (!file && file.error().kind == ErrorKind::not_found)
+        return store_errors::missing(key);
+    if (!file)
+        return fail(std::move(file.error()).within(getting(key)));
+    auto size = TRY((*file)->size().within(getting(key)));
+    if (!range.length)
+        range.length = size;
+    if (!store_errors::in_range(size, range.offset, *range.length)) {
+        return store_errors::too_short(key, size, range.offset, *range.length);
     }
-    Bytes bytes(length);
-    for (std::uint64_t at = 0; at < length;) {
-        TRY(check(stop));
-        auto step = ByteSpan(bytes).subspan(at, std::min<std::uint64_t>(length - at, kStepBytes));
-        auto got = TRY(read_full(file, offset + at, step));
+    return std::move(*file);
+}
+
+Result<void> LocalStore::fill(OldFile& file, ObjectKey const& key, std::uint64_t offset, ByteSpan to,
+                              std::stop_token const& stop) {
+    for (std::size_t at = 0; at < to.size();) {
+        TRY(check(stop).within(getting(key)));
+        auto step = to.subspan(at, std::min(to.size() - at, kStepBytes));
+        auto got = TRY(read_full(file, offset + at, step).within(getting(key)));
         at += got;
         if (got < step.size())
-            return store_errors::too_short(key, offset + at, offset, length);
+            return store_errors::too_short(key, offset + at, offset, to.size());
     }
+    return {};
+}
+
+Result<Bytes> LocalStore::read_new(ObjectKey const& key, Range range, std::stop_token const& stop) {
+    auto file = TRY(open_object(key, range, stop));
+    if (*range.length > kObjectBytesMax) {
+        return fail(ErrorKind::damaged,
+                    fmt::format("object '{}': {} bytes are more than any object has", key.text(),
+                                *range.length));
+    }
+    Bytes bytes(*range.length);
+    TRY(fill(*file, key, range.offset, bytes, stop));
     return bytes;
 }
 
 Result<Bytes> LocalStore::get(ObjectKey const& key, std::stop_token stop) {
-    auto what = [&] { return fmt::format("get object '{}'", key.text()); };
-    TRY(check(stop).within(what()));
-    auto file = files_.open(path_of(key));
-    if (!file && file.error().kind == ErrorKind::not_found)
-        return store_errors::missing(key);
-    if (!file)
-        return fail(std::move(file.error()).within(what()));
-    auto size = TRY((*file)->size().within(what()));
-    return read(**file, key, 0, size, stop).within(what());
+    return read_new(key, {}, stop);
 }
 
 Result<Bytes> LocalStore::get_range(ObjectKey const& key, std::uint64_t offset,
                                     std::uint64_t length, std::stop_token stop) {
-    auto what = [&] { return fmt::format("get object '{}'", key.text()); };
-    TRY(check(stop).within(what()));
-    auto file = files_.open(path_of(key));
-    if (!file && file.error().kind == ErrorKind::not_found)
-        return store_errors::missing(key);
-    if (!file)
-        return fail(std::move(file.error()).within(what()));
-    auto size = TRY((*file)->size().within(what()));
-    if (!store_errors::in_range(size, offset, length)) {
-        return store_errors::too_short(key, size, offset, length);
-    }
-    return read(**file, key, offset, length, stop).within(what());
+    return read_new(key, {offset, length}, stop);
+}
+
+Result<void> LocalStore::read(ObjectKey const& key, std::uint64_t offset, ByteSpan to,
+                              std::stop_token stop) {
+    Range range{offset, to.size()};
+    auto file = TRY(open_object(key, range, stop));
+    return fill(*file, key, offset, to, stop);
 }
 
 Result<ObjectInfo> LocalStore::head(ObjectKey const& key, std::stop_token stop) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include "os/clock.h"
@@ -38,6 +39,8 @@ class LocalStore : public Store {
     Result<Bytes> get(ObjectKey const& key, std::stop_token stop) override;
     Result<Bytes> get_range(ObjectKey const& key, std::uint64_t offset, std::uint64_t length,
                             std::stop_token stop) override;
+    Result<void> read(ObjectKey const& key, std::uint64_t offset, ByteSpan to,
+                      std::stop_token stop) override;
     Result<ObjectInfo> head(ObjectKey const& key, std::stop_token stop) override;
     Result<void> list(std::string_view prefix,
                       std::function<Result<void>(ObjectInfo const&)> const& visit,
@@ -62,8 +65,16 @@ class LocalStore : public Store {
     Result<std::string> write_temporary(std::span<ByteView const> parts,
                                         std::stop_token const& stop);
     Result<std::unique_ptr<NewFile>> create_temporary(std::string& path);
-    Result<Bytes> read(OldFile& file, ObjectKey const& key, std::uint64_t offset,
-                       std::uint64_t length, std::stop_token const& stop);
+    // What is read of an object: all from `offset` on without a length.
+    struct Range {
+        std::uint64_t offset = 0;
+        std::optional<std::uint64_t> length = {};
+    };
+    Result<Bytes> read_new(ObjectKey const& key, Range range, std::stop_token const& stop);
+    Result<std::unique_ptr<OldFile>> open_object(ObjectKey const& key, Range& range,
+                                                 std::stop_token const& stop);
+    Result<void> fill(OldFile& file, ObjectKey const& key, std::uint64_t offset, ByteSpan to,
+                      std::stop_token const& stop);
     Result<void> walk(std::string const& folder, std::string_view prefix,
                       std::function<Result<void>(ObjectInfo const&)> const& visit,
                       std::stop_token const& stop);

@@ -57,6 +57,13 @@ class Store {
     // Exactly `length` bytes from `offset`; damaged when the object ends before.
     virtual Result<Bytes> get_range(ObjectKey const& key, std::uint64_t offset,
                                     std::uint64_t length, std::stop_token stop) = 0;
+    // The same into the caller's own memory, which saves making (and clearing) it anew.
+    virtual Result<void> read(ObjectKey const& key, std::uint64_t offset, ByteSpan to,
+                              std::stop_token stop) {
+        auto bytes = TRY(get_range(key, offset, to.size(), std::move(stop)));
+        std::memcpy(to.data(), bytes.data(), to.size());
+        return {};
+    }
     // Size and time. not_found when there is none.
     virtual Result<ObjectInfo> head(ObjectKey const& key, std::stop_token stop) = 0;
     // Calls `visit` for each object whose key starts with `prefix`, in the order of keys
