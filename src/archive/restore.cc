@@ -188,7 +188,7 @@ Result<void> TreeRestore::damaged_directory(Error error) {
     auto local = error.kind == ErrorKind::damaged || error.kind == ErrorKind::not_found ||
                  error.kind == ErrorKind::io;
     if (!local || !options_.skip_damaged) {
-        return fail(std::move(error).within("restore the directory '" + printable(path_) + "'"));
+        return fail(as_damage(std::move(error)).within("restore the directory '" + printable(path_) + "'"));
     }
     problems_.add(path_, error.message);
     count_damaged(path_);
@@ -490,7 +490,7 @@ Result<void> TreeRestore::plan_new(RestoreFilePointer const& file, Content const
 Result<void> TreeRestore::damaged_content(RestoreFile& file, Error error) {
     auto local = error.kind == ErrorKind::damaged || error.kind == ErrorKind::not_found;
     if (!local || !options_.skip_damaged) {
-        return fail(std::move(error).within("restore '" + printable(file.path) + "'"));
+        return fail(as_damage(std::move(error)).within("restore '" + printable(file.path) + "'"));
     }
     if (!file.damaged.exchange(true)) problems_.add(file.path, error.message);
     return {};

@@ -67,7 +67,7 @@ Result<void> RestoreBatch::deliver(std::size_t index, Result<ByteView> const& by
         auto damage = [&](Error const& error) -> Result<void> {
             auto what = "restore '" + printable(file.path) + "'";
             if (!options_.skip_damaged) {
-                return fail(Error(error).within(what).with_hint(
+                return fail(as_damage(error).within(what).with_hint(
                     error.hint.empty() ? "restore what is whole with --skip-damaged, or from another repository"
                                        : error.hint));
             }

@@ -12,6 +12,12 @@
 
 namespace holdfast {
 
+// What a point needs and the store has no more is damage, not something that the user named wrongly.
+inline Error as_damage(Error error) {
+    if (error.kind == ErrorKind::not_found) error.kind = ErrorKind::damaged;
+    return error;
+}
+
 // A file that is being made what the point says. It is 0600 until it is whole.
 struct RestoreFile {
     Entry entry;  // without its content
