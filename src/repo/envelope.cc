@@ -48,6 +48,14 @@ std::string_view name(DocumentKind kind) {
             return "copy of our own state";
         case DocumentKind::proven:
             return "proof";
+        case DocumentKind::hold:
+            return "hold";
+        case DocumentKind::doomed:
+            return "list of doomed packs";
+        case DocumentKind::watch:
+            return "list of writers that were seen";
+        case DocumentKind::merged:
+            return "merged index segment";
     }
     return "document";
 }
@@ -60,8 +68,12 @@ Roles roles_that_sign(DocumentKind kind) {
             return static_cast<Roles>(Role::writer);
         case DocumentKind::log:
         case DocumentKind::self:
+        case DocumentKind::hold:
             return Role::writer | Role::admin;
         case DocumentKind::receipt:
+        case DocumentKind::doomed:
+        case DocumentKind::watch:
+        case DocumentKind::merged:
             return static_cast<Roles>(Role::admin);
         case DocumentKind::proven:
             return static_cast<Roles>(Role::reader);

@@ -16,6 +16,10 @@ enum class DocumentKind : std::uint8_t {
     lease = 5,    // a running writer's marker; by a writer
     self = 6,     // plan, catalog, contacts for `rescue`; by a writer or an admin
     proven = 7,   // packs that a reader opened and recomputed; by a reader
+    hold = 8,     // points that must stay; by a writer or an admin
+    doomed = 9,   // packs that will be deleted; by an admin
+    watch = 10,   // who was writing when packs were doomed; by an admin
+    merged = 11,  // several writers' segments of the index; by an admin
 };
 // "recovery point", for messages.
 std::string_view name(DocumentKind kind);

@@ -4,6 +4,7 @@
 
 #include "repo/certificates.h"
 #include "repo/config.h"
+#include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/pack.h"
 #include "repo/receipt.h"
@@ -63,6 +64,7 @@ ObjectRoom room_of(std::string_view key) {
     if (key.starts_with(kLogPrefix)) return ObjectRoom::log;
     if (key.starts_with(kReceiptsPrefix)) return ObjectRoom::receipt;
     if (key.starts_with(kLeasesPrefix)) return ObjectRoom::lease;
+    if (key.starts_with(kHoldsPrefix)) return ObjectRoom::hold;
     if (key.starts_with(kSelfPrefix) && self_name_of(key)) return ObjectRoom::self;
     return ObjectRoom::unknown;
 }
@@ -90,6 +92,9 @@ Result<void> check_object(Repository& repository, CertificateLookup const& certi
             return {};
         case ObjectRoom::lease:
             TRY(open_lease(key, object, keys, certificates));
+            return {};
+        case ObjectRoom::hold:
+            TRY(open_hold(key, object, keys, certificates));
             return {};
         default:
             assert(false && "checked elsewhere");

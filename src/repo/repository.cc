@@ -7,6 +7,7 @@
 #include "repo/certificates.h"
 #include "repo/config.h"
 #include "repo/heads.h"
+#include "repo/hold.h"
 #include "repo/leased_ingest.h"
 #include "repo/receipt.h"
 #include "repo/repository_parts.h"
@@ -71,6 +72,10 @@ class StoredRepository : public Repository {
         return open_document(kind, keys_, bytes, lookup(stop));
     }
 
+    Result<KeyCertificate> certificate(BundleId const& id, std::stop_token stop) override {
+        return certificates_.find(id, stop);
+    }
+
     Result<PointList> points(std::stop_token stop) override {
         return list_points(std::nullopt, stop);
     }
@@ -80,6 +85,8 @@ class StoredRepository : public Repository {
     Result<std::unique_ptr<Ingest>> begin_ingest(IngestLimits limits,
                                                  std::stop_token stop) override;
     Result<PointInfo> publish(Ingest& ingest, RecoveryPoint point, std::stop_token stop) override;
+    Result<void> drop(std::span<PointKey const> points, std::stop_token stop) override;
+    Result<std::uint64_t> sweep_dropped(std::stop_token stop) override;
     Result<std::unique_ptr<Fetch>> begin_fetch(FetchLimits limits, std::stop_token stop) override;
 
   private:
@@ -89,6 +96,9 @@ class StoredRepository : public Repository {
         return [this, stop](BundleId const& id) { return certificates_.find(id, stop); };
     }
     Result<void> may_write(std::stop_token stop);
+    Result<void> is_certified(std::stop_token stop);
+    bool clock_is_behind(Time known);
+    Time last_own_entry() const;
     Result<void> no_collection_runs(std::stop_token stop);
     Result<Logs> read_logs_checked(Scope scope, std::stop_token stop);
     Result<LogHead> note_in_log(LogNote const& note, std::stop_token stop);
@@ -153,6 +163,10 @@ Result<void> StoredRepository::may_write(std::stop_token stop) {
     if (!keys_.has(Role::writer))
         return fail(ErrorKind::key_refused, "a " + to_text(keys_.roles) + "'s key cannot back up",
                     "use a writer's key or the password");
+    return is_certified(stop);
+}
+
+Result<void> StoredRepository::is_certified(std::stop_token stop) {
     auto own = certificates_.find(keys_.id, stop);
     if (!own && own.error().kind == ErrorKind::damaged)
         return fail(ErrorKind::damaged,
@@ -366,12 +380,21 @@ Result<void> StoredRepository::add_receipts(PointList& list, std::stop_token sto
         return {};
     };
     TRY(store_.list(kReceiptsPrefix, visit, stop));
-    for (auto& info : list.points) {
+    // Those that have a receipt first: they tell whether the clock is to be believed.
+    std::vector<PointInfo*> order;
+    for (auto& info : list.points)
+        order.push_back(&info);
+    std::ranges::stable_partition(
+        order, [&](PointInfo const* info) { return listed.contains(receipt_key(info->id)); });
+    std::optional<Time> newest;
+    for (auto* one : order) {
+        auto& info = *one;
         {
             std::lock_guard lock(mutex_);
             auto known = receipts_.find(info.id);
             if (known != receipts_.end()) {
                 info.received = known->second;
+                newest = std::max(newest, info.received);
                 continue;
             }
         }
@@ -379,7 +402,7 @@ Result<void> StoredRepository::add_receipts(PointList& list, std::stop_token sto
         auto found = listed.find(key);
         Result<std::optional<Time>> received = std::nullopt;
         if (found == listed.end()) {
-            if (keys_.has(Role::admin))
+            if (keys_.has(Role::admin) && !(newest && clock_is_behind(*newest)))
                 received = give_receipt(info.id, stop);
             // A store that takes no more is no reason not to list what it has.
             if (!received && received.error().kind != ErrorKind::cancelled)
@@ -403,11 +426,34 @@ Result<void> StoredRepository::add_receipts(PointList& list, std::stop_token sto
             continue;
         }
         info.received = *received;
+        newest = std::max(newest, info.received);
         if (*received) {
             std::lock_guard lock(mutex_);
             receipts_.emplace(info.id, **received);
         }
     }
+    return {};
+}
+
+// Whether this machine's clock is before a time at which an admin's clock has been. Receipts by such a
+// clock would make young points old.
+bool StoredRepository::clock_is_behind(Time known) {
+    if (world_.clock.now() + std::chrono::hours(24) >= known)
+        return false;
+    notice("this machine's clock is behind: it says " + to_rfc3339(world_.clock.now()) +
+           ", and it was " + to_rfc3339(known) + " already. No receipts are given until it is set");
+    return true;
+}
+
+// When this bundle last wrote to its log, as far as was read; long ago when it never did.
+Time StoredRepository::last_own_entry() const {
+    std::lock_guard lock(mutex_);
+    auto own = logs_.writers.find(keys_.id);
+    if (own == logs_.writers.end())
+        return {};
+    for (auto item = own->second.items.rbegin(); item != own->second.items.rend(); ++item)
+        if (item->second.entry)
+            return item->second.entry->time;
     return {};
 }
 
@@ -460,12 +506,85 @@ Result<PointInfo> StoredRepository::publish(Ingest& ingest, RecoveryPoint point,
     }
     info.confirmed = true;
     // The promise stands. A receipt that fails now is given by whoever lists the points next.
-    if (keys_.has(Role::admin)) {
+    if (keys_.has(Role::admin) && !clock_is_behind(last_own_entry())) {
         auto received = give_receipt(info.id, stop);
         if (received)
             info.received = *received;
     }
     return info;
+}
+
+Result<void> StoredRepository::drop(std::span<PointKey const> points, std::stop_token stop) {
+    if (!keys_.has(Role::admin))
+        return fail(ErrorKind::key_refused, "a " + to_text(keys_.roles) + "'s key cannot forget points",
+                    "use an admin's key or the password");
+    TRY(is_certified(stop));
+    for (auto const& hold : TRY(list_holds(*this, stop))) {
+        auto tag = dataset_tag(keys_, hold.dataset);
+        for (auto const& point : points) {
+            // By the tag, because a damaged point's name is not known.
+            if (hold.holds(point.id, point.dataset == tag ? hold.dataset : ""))
+                return fail(ErrorKind::unsafe,
+                            "point " + point.id.brief() + " is held (" + hold.hex().substr(0, 8) + ", " +
+                                hold.text() + ")",
+                            "holdfast hold remove " + hold.hex().substr(0, 8) + " lifts it");
+        }
+    }
+    // Invariant: the log entry before the removal. A point that is gone without it would look like the
+    // store's doing; one that is there in spite of it counts for nobody, and is swept later.
+    auto logs = TRY(read_logs_checked(Scope::all, stop));
+    auto dropped = Promises(logs).dropped;
+    for (auto const& point : points) {
+        for (int attempt = 1; !dropped.contains(point.id); ++attempt) {
+            LogNote note{LogAction::dropped, point.id, point.dataset, point.time, world_.clock.now()};
+            auto head = append_to_log(store_, keys_, world_.random, logs, note, stop);
+            if (!head && (head.error().kind != ErrorKind::exists || attempt == kAppendAttemptsMax))
+                return fail(std::move(head).error());
+            if (head)
+                remember({{keys_.id, *head}});
+            // A process with the same bundle may have been first.
+            logs = TRY(read_logs_checked(Scope::ends, stop));
+            dropped.merge(Promises(logs).dropped);
+        }
+        auto key = point_key(point.dataset, point.time, point.id);
+        TRY(store_.remove(ObjectKey(key), stop).within(key));
+        TRY(store_.remove(ObjectKey(receipt_key(point.id)), stop).within(receipt_key(point.id)));
+    }
+    return {};
+}
+
+Result<std::uint64_t> StoredRepository::sweep_dropped(std::stop_token stop) {
+    std::vector<std::string> receipts, points;
+    auto into = [](std::vector<std::string>& keys) {
+        return [&keys](ObjectInfo const& info) -> Result<void> {
+            keys.push_back(info.key.text());
+            return {};
+        };
+    };
+    // Receipts before points before logs: a receipt's point stood before it.
+    TRY(store_.list(kReceiptsPrefix, into(receipts), stop));
+    TRY(store_.list(kPointsPrefix, into(points), stop));
+    Promises promises(TRY(read_logs_checked(Scope::all, stop)));
+    std::vector<std::string> garbage;
+    std::set<std::string> standing;
+    for (auto const& key : points) {
+        auto name = parse_point_key(key);
+        if (!name)
+            continue;
+        if (promises.dropped.contains(name->id))
+            garbage.push_back(key);
+        else
+            standing.insert(receipt_key(name->id));
+    }
+    for (auto const& [id, key] : promises.made)
+        if (!promises.dropped.contains(id))
+            standing.insert(receipt_key(id));
+    for (auto const& key : receipts)
+        if (!standing.contains(key))
+            garbage.push_back(key);
+    for (auto const& key : garbage)
+        TRY(store_.remove(ObjectKey(key), stop).within(key));
+    return garbage.size();
 }
 
 Result<std::unique_ptr<Fetch>> StoredRepository::begin_fetch(FetchLimits limits,

@@ -58,6 +58,9 @@ class Repository {
     virtual Bytes seal(DocumentKind kind, ByteView plain) = 0;
     virtual Result<OpenDocument> open(DocumentKind kind, ByteView bytes, std::stop_token stop) = 0;
 
+    // The certificate of a signer; `damaged` when the admin certified none.
+    virtual Result<KeyCertificate> certificate(BundleId const& id, std::stop_token stop) = 0;
+
     // Points of all datasets or of one, oldest first; those that an admin dropped are left out. A
     // repository that went back in time fails with `damaged` (exit 6), unless rollback was accepted.
     // With admin rights, points that have no receipt get one.
@@ -70,6 +73,14 @@ class Repository {
     // Flushes, then stores the point, then the log entry (and, as admin, the receipt), in this order.
     // When it returns, the point is acknowledged.
     virtual Result<PointInfo> publish(Ingest& ingest, RecoveryPoint point, std::stop_token stop) = 0;
+
+    // Drops points for good: notes each in this bundle's log, then removes its object and receipt; the
+    // chunks go with the next garbage collection. Done so far stays when it fails; may be repeated.
+    // key_refused unless an admin asks; `unsafe`, with nothing done, when a hold names one of them.
+    virtual Result<void> drop(std::span<PointKey const> points, std::stop_token stop) = 0;
+    // Removes what crashes of drop() left behind: objects of points that are dropped, receipts of
+    // points that do not exist. Returns how many.
+    virtual Result<std::uint64_t> sweep_dropped(std::stop_token stop) = 0;
 
     // The way out. key_refused without a reader's key.
     virtual Result<std::unique_ptr<Fetch>> begin_fetch(FetchLimits limits, std::stop_token stop) = 0;

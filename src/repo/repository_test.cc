@@ -7,6 +7,7 @@
 
 #include "repo/certificates.h"
 #include "repo/config.h"
+#include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/receipt.h"
 #include "repo/test_world.h"
@@ -546,6 +547,75 @@ TEST_F(RepositoryTest, AReadOnlyStoreIsStillListed) {
     auto list = open(admin)->points({});
     ASSERT_TRUE(list);
     EXPECT_THAT(list->points, SizeIs(1));
+}
+
+TEST_F(RepositoryTest, ADroppedPointIsNotedBeforeItGoes) {
+    auto repository = open(admin);
+    auto first = back_up(*repository, "a", "one");
+    auto second = back_up(*repository, "a", "two");
+    auto name = parse_point_key(key_of(first)).value();
+    // A crash at each operation, then the same again.
+    for (std::size_t fail_at = 0;; ++fail_at) {
+        std::size_t operations = 0;
+        store.before = [&](std::string_view, ObjectKey const&) -> Result<void> {
+            if (operations++ < fail_at) return {};
+            return fail(ErrorKind::unreachable, "crashed");
+        };
+        auto again = open_repository(store, admin.clone(), world("there"), {}, {});
+        auto dropped = again ? (*again)->drop({&name, 1}, {}) : fail(again.error());
+        store.before = nullptr;
+        auto list = open(admin, "elsewhere")->points({}).value();
+        EXPECT_THAT(list.damaged, IsEmpty()) << fail_at;
+        if (dropped) {
+            EXPECT_THAT(ids(list), ElementsAre(second.id));
+            break;
+        }
+        ASSERT_LT(fail_at, 100u);
+    }
+    EXPECT_FALSE(store.objects.contains(key_of(first)));
+    EXPECT_FALSE(store.objects.contains(receipt_key(first.id)));
+}
+
+TEST_F(RepositoryTest, WhatACrashOfADropLeftIsSwept) {
+    auto repository = open(admin);
+    auto first = back_up(*repository, "a", "one");
+    auto second = back_up(*repository, "a", "two");
+    drop(admin, first);  // the entry alone
+    store.objects[receipt_key(PointId{})] = store.objects[receipt_key(second.id)];
+    EXPECT_EQ(open(admin)->sweep_dropped({}).value(), 3u);
+    EXPECT_FALSE(store.objects.contains(key_of(first)));
+    EXPECT_TRUE(store.objects.contains(key_of(second)));
+    EXPECT_TRUE(store.objects.contains(receipt_key(second.id)));
+    EXPECT_EQ(open(admin)->sweep_dropped({}).value(), 0u);
+}
+
+TEST_F(RepositoryTest, OnlyAnAdminDropsAndNoHeldPoint) {
+    auto repository = open(admin);
+    auto first = back_up(*repository, "a", "one");
+    auto name = parse_point_key(key_of(first)).value();
+    EXPECT_EQ(open(add(Role::writer))->drop({&name, 1}, {}).error().kind, ErrorKind::key_refused);
+    Hold hold;
+    hold.dataset = "a";
+    hold.reason = "case 7";
+    auto placed = place_hold(*repository, hold, {}).value();
+    auto refused = repository->drop({&name, 1}, {});
+    EXPECT_EQ(refused.error().kind, ErrorKind::unsafe);
+    EXPECT_THAT(refused.error().message, HasSubstr("case 7"));
+    EXPECT_THAT(open(admin)->points({})->points, SizeIs(1));
+    ASSERT_TRUE(remove_hold(*repository, placed.hex(), {}));
+    EXPECT_TRUE(repository->drop({&name, 1}, {}));
+}
+
+TEST_F(RepositoryTest, AClockAYearBehindGivesNoReceipts) {
+    back_up(*open(admin), "a", "one");
+    ManualClock behind{clock.now() - std::chrono::days(365)};
+    RepositoryWorld slow{behind, random, *executor, directory / "slow", directory / "slow"};
+    auto there = open_repository(store, admin.clone(), slow, {}, {}).value();
+    EXPECT_FALSE(back_up(*there, "a", "two").received);
+    for (auto const& info : there->points({}).value().points)
+        EXPECT_EQ(info.received.has_value(), info.id != there->points({}).value().points.back().id);
+    EXPECT_THAT(there->notices(), ElementsAre(HasSubstr("clock is behind")));
+    EXPECT_TRUE(open(admin)->points({}).value().points.back().received);
 }
 
 }  // namespace

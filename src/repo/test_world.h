@@ -124,6 +124,15 @@ class TestRepository : public Repository {
             return found->second;
         });
     }
+    Result<KeyCertificate> certificate(BundleId const& id, std::stop_token) override {
+        auto found = certificates_->find(id);
+        if (found == certificates_->end()) return fail(ErrorKind::damaged, "signed by nobody known");
+        return found->second;
+    }
+    Result<void> drop(std::span<PointKey const>, std::stop_token) override {
+        return fail(ErrorKind::internal, "not in this test");
+    }
+    Result<std::uint64_t> sweep_dropped(std::stop_token) override { return 0; }
     Result<PointList> points(std::stop_token) override { return PointList{}; }
     Result<PointList> points_of(std::string_view, std::stop_token) override { return PointList{}; }
     Result<std::unique_ptr<Ingest>> begin_ingest(IngestLimits limits, std::stop_token stop) override {
