@@ -1,5 +1,6 @@
 #include "archive/back_up.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <fcntl.h>
@@ -175,7 +176,7 @@ class TreeCapture {
 
 Result<BackUpResult> TreeCapture::run(std::string_view dataset) {
     plan_ = TRY(plan_capture(options_, filter_));
-    for (auto& problem : plan_.missing) problems_.add(std::move(problem.path), std::move(problem.message));
+    for (auto& problem : plan_.missing) problems_.add(problem.path, std::move(problem.message));
     auto note = [](std::vector<DeviceInode>& to, std::string const& path) {
         struct stat status;
         if (::stat(path.c_str(), &status) == 0) to.push_back(identity_of(status));
@@ -194,6 +195,13 @@ Result<BackUpResult> TreeCapture::run(std::string_view dataset) {
 
     TRY(open_top());
     while (!levels_.empty()) TRY(step());
+    // Single names come and go. When what was asked for is gone itself, what was read of it is a rest.
+    for (auto const& path : options_.paths) {
+        struct stat status;
+        bool const missed = std::ranges::any_of(plan_.missing, [&](auto const& one) { return one.path == path; });
+        if (!missed && ::lstat(path.c_str(), &status) != 0)
+            problems_.add(path, std::string("it was gone before the backup ended: ") + std::strerror(errno));
+    }
     if (after_) after_->finish();
     result_.root = plan_.base;
     result_.problem_count = problems_.count();
