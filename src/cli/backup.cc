@@ -86,7 +86,8 @@ Result<int> run_backup(Invocation& invocation) {
     auto datasets = TRY(chosen(invocation, *workspace));
     auto& output = invocation.output;
     int code = kDone;
-    std::set<std::string> written;
+    std::set<std::string> written, told;
+    std::size_t repeated = 0;
     for (auto const& dataset : datasets) {
         auto targets = TRY(workspace->targets(dataset));
         for (auto const& repository : targets) {
@@ -97,7 +98,9 @@ Result<int> run_backup(Invocation& invocation) {
                 if (datasets.size() * targets.size() == 1 || done.error().kind == ErrorKind::cancelled) {
                     return fail(std::move(done.error()));
                 }
-                output.error(done.error());
+                // A repository that does not answer is told once, not for each dataset.
+                if (told.insert(done.error().message).second) output.error(done.error());
+                else ++repeated;
                 auto failed = exit_code(done.error().kind);
                 if (code == kDone || code == kPartial) code = failed;
                 continue;
@@ -107,6 +110,7 @@ Result<int> run_backup(Invocation& invocation) {
             if (code == kDone) code = code_of(*done);
         }
     }
+    if (repeated > 0) output.warning(fmt::format("the same kept {} more from being backed up", repeated));
     for (auto const& repository : written) {
         if (auto kept = store_self(*workspace, repository, invocation.stop); !kept) {
             output.warning("plan and catalog could not be stored for `rescue`: " + kept.error().message);

@@ -23,13 +23,21 @@ char mark(Difference::Change change) {
     return '?';
 }
 
+// Whole points are compared: a path that was passed over would look like "no differences" below it.
+Result<void> refuse_path(std::string const& path) {
+    if (path.empty()) return {};
+    return fail(ErrorKind::usage, fmt::format("diff compares whole points, not '{}' alone", printable(path)),
+                "name the point without a path");
+}
+
 Result<int> run_diff(Invocation& invocation) {
     auto opened = TRY(open_point(invocation, invocation.argument("A")));
+    TRY(refuse_path(opened.path));
     auto& output = invocation.output;
     std::uint64_t count = 0;
     auto visit = [&](Difference const& difference) -> Result<void> {
         ++count;
-        output.line(fmt::format("{} {}{}{}", mark(difference.change), printable(difference.path),
+        output.line(fmt::format("{} {}{}{}", mark(difference.change), difference.path.empty() ? "." : printable(difference.path),
                                 difference.detail.empty() ? "" : "  ", difference.detail));
         output.document(nlohmann::json{{"event", "difference"},
                                        {"change", holdfast::name(difference.change)},
@@ -41,6 +49,7 @@ Result<int> run_diff(Invocation& invocation) {
     auto const& from = opened.point.info.point;
     if (invocation.has_argument("B")) {
         auto [text, path] = split_point_path(invocation.argument("B"));
+        TRY(refuse_path(path));
         auto to = TRY(find_point(*opened.workspace, text, {}, invocation.stop));
         warn_of_stand_in(to, warn_to(output));
         if (to.repository != opened.point.repository) {
@@ -56,7 +65,7 @@ Result<int> run_diff(Invocation& invocation) {
         auto live = invocation.value("live").value_or(from.root);
         TRY(diff_live(*opened.fetch, from.tree, live, {}, visit, invocation.stop));
     }
-    output.line(count == 0 ? "no differences" : fmt::format("{} differences", count));
+    output.line(count == 0 ? "no differences" : fmt::format("{} difference{}", count, count == 1 ? "" : "s"));
     output.document(nlohmann::json{{"event", "end"}, {"differences", count}}.dump());
     return count == 0 ? kDone : kCheckFailed;
 }
@@ -69,7 +78,7 @@ Command diff_command() {
             .details = "Without B, the point is compared with what is live at the dataset's own place. Exit code 0: "
                        "no difference, 7: there are some. Marks: + added, - removed, M content, m metadata, T type.",
             .arguments = {{"A", "the older point"}, {"B", "the newer point", true}},
-            .options = {{.flag = "--live", .value = "DIR", .help = "compare with this directory instead of the home"}},
+            .options = {{.flag = "--live", .value = "DIR", .help = "compare with this directory instead of the dataset's own place"}},
             .run = run_diff};
 }
 

@@ -66,10 +66,14 @@ Result<int> run_ls(Invocation& invocation) {
 
 Result<int> run_cat(Invocation& invocation) {
     auto opened = TRY(open_point(invocation, invocation.argument("POINT:PATH")));
+    if (opened.path.empty()) {
+        return fail(ErrorKind::usage, "no file is named", "write it behind the point and a colon: POINT:PATH");
+    }
     auto context = fmt::format("'{}'", printable(opened.path));
     auto entry = TRY(opened.tree().find(opened.path, invocation.stop));
     if (entry.type != EntryType::file) {
-        return fail(ErrorKind::usage, fmt::format("{} is a {}, not a file", context, name(entry.type)));
+        return fail(ErrorKind::usage, fmt::format("{} is a {}, not a file", context, name(entry.type)),
+                    "holdfast ls shows what the point holds");
     }
     static constexpr std::size_t kZeroBytes = 64 << 10;
     static constexpr char kZeros[kZeroBytes] = {};

@@ -121,10 +121,11 @@ int show_evidence(Output& output, drill::Evidence const& evidence, drill::SavedE
                             {"rpo_objective_ms", milliseconds(dataset.rpo_objective)},
                             {"rpo_achieved_ms", milliseconds(dataset.rpo_achieved)}});
     }
-    Table services({"service", "RTO objective", "from outage", "from declaration"});
+    // Without what a service also needs, its times are only a lower bound.
+    Table services({"service", "RTO objective", "from outage", "from declaration", "still missing"});
     for (auto const& service : evidence.services) {
         services.row({service.service, span(service.rto_objective), span(service.rto_from_outage),
-                      span(service.rto_from_declaration)});
+                      span(service.rto_from_declaration), service.missing.empty() ? "-" : join(service.missing, ", ")});
     }
     if (!evidence.datasets.empty()) output.line(table.text());
     if (!evidence.services.empty()) output.line(services.text());
@@ -178,7 +179,8 @@ Result<std::map<std::string, std::string>> settings(Invocation const& invocation
     for (auto const& text : invocation.all(option)) {
         auto equals = text.find('=');
         if (equals == std::string::npos || equals == 0) {
-            return fail(ErrorKind::usage, fmt::format("--{}: '{}' is not NAME=VALUE", option, printable(text)));
+            return fail(ErrorKind::usage, fmt::format("--{}: '{}' is not {}", option, printable(text),
+                                                         option == "decide" ? "STEP=CHOICE" : "NAME=VALUE"));
         }
         map[text.substr(0, equals)] = text.substr(equals + 1);
     }

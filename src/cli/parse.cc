@@ -55,6 +55,47 @@ void print_error(std::string const& text) { std::fputs(text.c_str(), stderr); }
 
 std::string first_word(std::string const& name) { return name.substr(0, name.find(' ')); }
 
+// Help for people: at the top one line for each command, what belongs to it wrapped, and "..." only
+// where more than one value is taken (CLI11 shows it behind every option that may stand again).
+class Help : public CLI::Formatter {
+  public:
+    std::string make_subcommand(CLI::App const* sub) const override {
+        auto text = sub->get_description();
+        std::stringstream out;
+        CLI::detail::format_help(out, sub->get_name(), text.substr(0, text.find('\n')), get_column_width());
+        return out.str();
+    }
+    std::string make_description(CLI::App const* app) const override { return wrap(app->get_description()) + "\n"; }
+    std::string make_option_opts(CLI::Option const* option) const override {
+        if (option->get_positional()) return CLI::Formatter::make_option_opts(option);
+        return option->get_type_name().empty() ? "" : " " + option->get_type_name();
+    }
+
+  private:
+    static constexpr std::size_t kLineMax = 100;
+    static std::string wrap(std::string const& text) {
+        std::string out;
+        std::size_t column = 0;
+        for (auto const& line : split(text, '\n')) {
+            if (!out.empty()) out += '\n';
+            column = 0;
+            for (auto const& word : split(line, ' ')) {
+                if (column > 0 && column + 1 + word.size() > kLineMax) {
+                    out += '\n';
+                    column = 0;
+                }
+                if (column > 0) {
+                    out += ' ';
+                    ++column;
+                }
+                out += word;
+                column += word.size();
+            }
+        }
+        return out;
+    }
+};
+
 struct Parsed {
     CLI::App* app;
     Command const* command;
@@ -112,6 +153,7 @@ int run(int argc, char** argv) {
     CLI::App app("Disaster recovery that proves itself.", "holdfast");
     app.set_version_flag("--version", "holdfast " HOLDFAST_VERSION);
     app.require_subcommand(0, 1);
+    app.formatter(std::make_shared<Help>());  // commands inherit it
     app.footer("holdfast COMMAND --help tells more. The manual is in docs/.");
 
     Values global;
@@ -133,7 +175,7 @@ int run(int argc, char** argv) {
             }
             parent = groups[group];
             auto described = parent->get_description();
-            parent->description(described.empty() ? command.summary : described + " · " + command.summary);
+            parent->description(described.empty() ? name : described + ", " + name);
         }
         auto* sub = parent->add_subcommand(name, command.summary);
         if (command.hidden) sub->group("");

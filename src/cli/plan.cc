@@ -30,7 +30,7 @@ nlohmann::json to_json(plan::Fault const& fault) {
 
 Result<int> run_check(Invocation& invocation) {
     auto file = TRY(plan_file(invocation));
-    auto loaded = TRY(plan::load(file).within("plan"));
+    auto loaded = TRY(plan::load(file));
     auto faults = loaded.faults;
     // Objectives are held against a plan that could be read as a whole: no faults that only follow from
     // other faults.

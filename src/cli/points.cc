@@ -53,8 +53,12 @@ Result<int> run_points(Invocation& invocation) {
         json["damaged"].push_back({{"object", damaged.key}, {"message", printable(damaged.error.message)}});
         output.warning(fmt::format("damaged point {}: {}", damaged.key, damaged.error.message));
     }
+    if (list.points.empty() && list.damaged.empty() && !dataset.empty()) {
+        TRY(workspace->dataset(dataset));  // one that nobody knows is a mistake of writing
+    }
     if (list.points.empty()) {
-        output.line("no recovery points yet");
+        output.line(dataset.empty() ? "no recovery points yet"
+                                    : fmt::format("no recovery points of '{}' yet", printable(dataset)));
     } else {
         output.line(table.text());
     }

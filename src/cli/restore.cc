@@ -21,6 +21,10 @@ Result<RestorePointOptions> restore_options(Invocation& invocation, PointReferen
     if (invocation.has("in-place") == !target.empty()) {
         return fail(ErrorKind::usage, "say where to: either TARGET or --in-place");
     }
+    if (target.empty() && point.info.point.kind == "postgres" && point.info.point.root == "/") {
+        return fail(ErrorKind::usage, "the point does not know where the data directory was",
+                    "name a TARGET; a backup role with pg_read_all_settings makes the next points know");
+    }
     options.target = target.empty() ? std::filesystem::path(point.info.point.root) : std::filesystem::path(target);
     if (target.empty() && !options.path.empty()) {
         auto parent = std::filesystem::path(options.path).parent_path();

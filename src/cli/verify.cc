@@ -37,6 +37,18 @@ Result<int> run_verify(Invocation& invocation) {
         output.line(fmt::format("affected {} ({}): {}", printable(file.dataset), file.point.brief(),
                                 printable(file.path)));
     }
+    auto restored = nlohmann::json::array();
+    for (auto const& item : report.restored) {
+        restored.push_back({{"dataset", printable(item.dataset)},
+                            {"point", item.point.hex()},
+                            {"files", item.files},
+                            {"bytes", item.bytes},
+                            {"differences", item.differences}});
+        auto verdict = item.differences == 0 ? output.styled(Style::good, "equal to its point")
+                                             : output.styled(Style::bad, fmt::format("{} faults", item.differences));
+        output.line(fmt::format("restored {} ({}): {} files, {}: {}", printable(item.dataset), item.point.brief(),
+                                item.files, format_bytes(item.bytes), verdict));
+    }
     auto summary = fmt::format("{} points, {} packs, {} chunks, {} read: {}", report.points, report.packs,
                                report.chunks, format_bytes(report.bytes_read),
                                report.whole() ? "whole"
@@ -52,7 +64,8 @@ Result<int> run_verify(Invocation& invocation) {
                                    {"bytes_read", report.bytes_read},
                                    {"damage", damage},
                                    {"files", files},
-                                   {"file_count", report.file_count}}
+                                   {"file_count", report.file_count},
+                                   {"restored", restored}}
                         .dump());
     return report.whole() ? kDone : kDamaged;
 }

@@ -105,7 +105,9 @@ Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& 
                                                .tablespaces = options.tablespaces,
                                                .progress = progress,
                                                .stop = stop}));
-        if (options.validate && !options.restore.dry_run) {
+        // A part of a cluster is no cluster: there is nothing to hold it against.
+        auto const part_of_cluster = info.point.kind == "postgres" && !options.path.empty();
+        if (options.validate && !options.restore.dry_run && !part_of_cluster) {
             restored.findings = TRY(source->validate(options.target, stop));
         }
         return restored;

@@ -85,7 +85,14 @@ Result<Rescued> rescue(Workspace& workspace, std::string_view name,
     Rescued rescued;
     rescued.repository_id = repository->id().hex();
     rescued.admin_fingerprint = fingerprint(repository->keys().admin_public);
-    auto plan = TRY(self_latest(*repository, kPlan, stop).within("rescue"));
+    auto latest = self_latest(*repository, kPlan, stop);
+    if (!latest && latest.error().kind == ErrorKind::not_found) {
+        return fail(ErrorKind::not_found, "rescue: the repository holds no plan: nobody backed up by one",
+                    fmt::format("compare its id {} and admin key {} with the emergency kit; then `holdfast --repo {} "
+                                "points` lists what can be restored",
+                                rescued.repository_id, rescued.admin_fingerprint, printable(name)));
+    }
+    auto plan = TRY(std::move(latest).within("rescue"));
     std::error_code error;
     std::filesystem::create_directories(directory, error);
     if (error) {

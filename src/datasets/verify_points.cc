@@ -112,7 +112,8 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
                         .bytes_read = found.bytes_read,
                         .damage = {},
                         .files = {},
-                        .file_count = found.affected_count};
+                        .file_count = found.affected_count,
+                        .restored = {}};
     for (auto const& damaged : found.damaged) report.damage.push_back({damaged.key, damaged.error.message});
     for (auto const& key : found.unknown) report.damage.push_back({key, "it is not known what this object is"});
     for (auto const& path : found.affected) report.files.push_back({path.dataset, path.point, path.path});
@@ -139,6 +140,11 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
         for (auto const& point : latest) {
             auto differences = TRY(restore_and_compare(workspace, point, parent, progress, warn, stop));
             report.damage.insert(report.damage.end(), differences.begin(), differences.end());
+            report.restored.push_back({.dataset = point.info.point.dataset,
+                                       .point = point.info.id,
+                                       .files = point.info.point.files,
+                                       .bytes = point.info.point.bytes,
+                                       .differences = differences.size()});
         }
     }
     return report;

@@ -21,12 +21,19 @@ struct DamagedFile {
     PointId point;
     std::string path;
 };
+struct VerifyRestored {
+    std::string dataset;
+    PointId point;
+    std::uint64_t files = 0, bytes = 0;
+    std::uint64_t differences = 0;  // what did not come back as it was: each is in `damage`
+};
 struct VerifyReport {
     std::string repository;
     std::uint64_t points = 0, packs = 0, chunks = 0, bytes_read = 0;
     std::vector<DamageReport> damage;
     std::vector<DamagedFile> files;  // at most 1,000
     std::uint64_t file_count = 0;
+    std::vector<VerifyRestored> restored;  // what was restored for real
     bool whole() const { return damage.empty() && file_count == 0; }
 };
 

@@ -90,7 +90,7 @@ Result<std::unique_ptr<Workspace>> Workspace::open(WorkspaceOptions options) {
     auto workspace = std::unique_ptr<Workspace>(new Workspace(std::move(options)));
     auto const& file = workspace->options_.plan_file;
     if (!file.empty()) {
-        auto loaded = TRY(plan::load(file).within("plan"));
+        auto loaded = TRY(plan::load(file));
         if (!loaded.ok()) {
             return fail(ErrorKind::usage, "the plan is at fault:\n" + plan::render(loaded.faults),
                         "holdfast plan check shows these lines, too");

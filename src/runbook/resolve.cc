@@ -70,7 +70,9 @@ Result<std::map<std::string, std::string>> resolve_parameters(
     if (faults.empty())
         return values;
     return fail(ErrorKind::usage,
-                fmt::format("runbook '{}': {}", runbook.name, join(faults, "; ")));
+                fmt::format("runbook '{}': {}", runbook.name, join(faults, "; ")),
+                known.empty() ? "it has no parameters"
+                              : fmt::format("--set NAME=VALUE gives one; its parameters: {}", join(known, ", ")));
 }
 
 Result<Value> resolve_arguments(RunState const& state, plan::Step const& step) {
