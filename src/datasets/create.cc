@@ -10,7 +10,7 @@ namespace holdfast {
 Result<Created> create(Workspace& workspace, std::string_view name, ByteView password,
                        std::stop_token stop) {
     auto context = fmt::format("init '{}'", printable(name));
-    auto store = TRY(workspace.open_store_of(name, {.create = true}).within(context));
+    auto store = TRY(workspace.open_store_of(name, {.create = true, .stop = stop}).within(context));
     auto world = workspace.world();
     auto bundle = TRY(create_repository(*store, world, password, stop).within(context));
     Created created{.id = bundle.repository, .url = workspace.url_of(name), .kit = {}};

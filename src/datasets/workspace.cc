@@ -159,7 +159,18 @@ Result<std::unique_ptr<Store>> Workspace::open_store_of(std::string_view name,
         return fail(ErrorKind::usage, fmt::format("the plan has no repository '{}'", name),
                     near.empty() ? "" : "did you mean '" + near + "'?");
     }
-    return open_store(url, options).within(fmt::format("repository '{}'", printable(name)));
+    auto const* repository = plan_ && options_.repository_url.empty()
+                                 ? plan_->repositories.find(name) : nullptr;
+    if (repository != nullptr && repository->credentials) {
+        options.credentials = [reference = *repository->credentials](
+                                  std::stop_token stop) -> Result<Secret> {
+            auto resolved = TRY(plan::resolve(reference, std::move(stop)).within("credentials"));
+            Secret secret(resolved.bytes);
+            wipe(resolved.bytes);
+            return secret;
+        };
+    }
+    return open_store(url, std::move(options)).within(fmt::format("repository '{}'", printable(name)));
 }
 
 Result<Secret> Workspace::password(std::string const& prompt) const {
@@ -212,7 +223,7 @@ Result<Repository*> Workspace::repository(std::string_view name, std::optional<R
 
     auto opened = std::make_unique<Opened>();
     opened->name = name;
-    opened->store = TRY(open_store_of(name, {}));
+    opened->store = TRY(open_store_of(name, {.stop = stop}));
     auto bundle = TRY(unlock(name, role, *opened->store, stop).within(context));
     opened->repository =
         TRY(open_repository(*opened->store, std::move(bundle), world(),

@@ -98,10 +98,14 @@ void describe(auto& v, Objective& x) {
 
 void describe(auto& v, Repository& x) {
     v.field("url", x.url,
-            {.doc = "Where it is: an absolute path, or `s3://bucket/prefix?region=...`.",
+            {.doc = "Where it is: an absolute path, or `s3://bucket/prefix?region=...`; docs/stores.md "
+                    "has its options.",
              .form = Form::repository_url,
              .required = true});
     v.field("key", x.key, {.doc = "The key file that backups use; see `holdfast key export`."});
+    v.field("credentials", x.credentials,
+            {.doc = "s3: credentials in the form of `~/.aws/credentials`; without it, those that "
+                    "AWS's tools would find."});
     v.field("copy_of", x.copy_of,
             {.doc = "The repository that this one is a copy of.", .form = Form::name});
     v.field("lag", x.lag, {.doc = "How far a copy may be behind."});

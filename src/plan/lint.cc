@@ -228,6 +228,10 @@ class Lint : ReferenceChecker {
                 warn("repositories/" + repository.name + "/copy_of",
                      "this version cannot copy repositories: it stays empty",
                      "take copy_of out: then each backup goes there, too");
+            if (repository.lock)
+                warn("repositories/" + repository.name + "/lock",
+                     "this version cannot lock objects: who may delete them still can",
+                     "give the bucket a default retention (Object Lock), until it can");
         }
     }
 

@@ -228,6 +228,14 @@ TEST(Load, SecretsNeverStandInThePlan) {
     EXPECT_THAT(text, testing::Not(HasSubstr("hunter2")));
     expect_fault("repositories:\n  main: { url: \"s3://b?secret_key=x\" }\n",
                  "4:16: repositories.main.url: credentials stand in the URL");
+    expect_fault("repositories:\n  main: { url: \"s3://b?regoin=x\" }\n",
+                 "4:16: repositories.main.url: an object store has no option 'regoin'",
+                 "did you mean 'region'?");
+    auto named = parse_lines(
+        "repositories:\n  main: { url: \"s3://b?ca=/etc/my-secrets/ca.pem\", credentials: "
+        "file:/etc/s3 }\n");
+    ASSERT_TRUE(named.ok()) << render(named.faults);
+    EXPECT_EQ(named.plan.repositories.find("main")->credentials->target, "/etc/s3");
 }
 
 TEST(Load, FaultsOfSteps) {

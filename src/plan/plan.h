@@ -56,6 +56,7 @@ struct Repository {
     Position at;
     std::string url;  // /abs/path, file:///abs/path or s3://bucket/prefix?region=…
     std::optional<SecretReference> key;  // the key file's bytes
+    std::optional<SecretReference> credentials;  // of the object store, as AWS's tools write them
     std::string copy_of;                 // the repository that this one is replicated from
     std::optional<Duration> lag;         // how far a copy may be behind
     std::optional<Duration> lock;        // how long an object cannot be deleted

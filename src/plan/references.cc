@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "base/time.h"
 #include "plan/dataset_spec.h"
 #include "plan/reference_checker.h"
@@ -39,15 +40,33 @@ std::vector<std::string> together(std::vector<std::string> a, std::vector<std::s
     return a;
 }
 
-bool has_credentials(std::string_view url) {
+// The names of the options that follow the question mark of an object store's URL.
+std::vector<std::string> options_of(std::string_view url) {
+    std::vector<std::string> names;
     auto query = url.find('?');
     if (!url.starts_with("s3://") || query == std::string_view::npos)
-        return false;
-    for (auto word : {"secret", "password", "token", "access_key", "access-key", "accesskey"}) {
-        if (url.find(word, query) != std::string_view::npos)
-            return true;
+        return names;
+    for (auto const& option : split(url.substr(query + 1), '&'))
+        names.push_back(option.substr(0, option.find('=')));
+    return names;
+}
+
+void check_url(ReferenceChecker& check, std::string const& path, std::string const& url) {
+    static std::vector<std::string> const known = {"region", "endpoint", "style", "ca", "profile"};
+    for (auto const& name : options_of(url)) {
+        bool secret = false;
+        for (auto word : {"secret", "password", "token", "access_key", "access-key", "accesskey"})
+            secret = secret || name.find(word) != std::string::npos;
+        if (secret) {
+            check.fault(path, "credentials stand in the URL",
+                        "give them by credentials:, the environment or a credentials file");
+        } else if (std::ranges::find(known, name) == known.end()) {
+            auto near = nearest(name, known);
+            check.fault(path, "an object store has no option '" + printable(name) + "'",
+                        near.empty() ? "it has " + join(known, ", ")
+                                     : "did you mean '" + near + "'?");
+        }
     }
-    return false;
 }
 
 void check_repositories(ReferenceChecker& check) {
@@ -63,10 +82,7 @@ void check_repositories(ReferenceChecker& check) {
         if (repository.lag && repository.copy_of.empty()) {
             check.fault(path + "/lag", "only a copy can lag behind", "say of what: copy_of");
         }
-        if (has_credentials(repository.url)) {
-            check.fault(path + "/url", "credentials stand in the URL",
-                        "a secret never stands in the plan: take them from the environment");
-        }
+        check_url(check, path + "/url", repository.url);
         auto [first, fresh] = urls.emplace(repository.url, repository.name);
         if (!fresh && !repository.url.empty()) {
             check.fault(path + "/url", fmt::format("is the same place as '{}'", first->second));
