@@ -28,6 +28,7 @@ Command drill_command();
 Command report_command();
 Command status_command();
 Command rescue_command();
+Command replicate_command();
 Command generate_command();
 
 }  // namespace holdfast::cli

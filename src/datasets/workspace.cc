@@ -225,8 +225,14 @@ Result<Repository*> Workspace::repository(std::string_view name, std::optional<R
     opened->name = name;
     opened->store = TRY(open_store_of(name, {.stop = stop}));
     auto bundle = TRY(unlock(name, role, *opened->store, stop).within(context));
+    auto here = world();
+    // A copy is behind: what was seen of the original says nothing against it.
+    auto const* planned = plan_ && options_.repository_url.empty() ? plan_->repositories.find(name) : nullptr;
+    if (planned != nullptr && !planned->copy_of.empty() && !here.state.empty()) {
+        here.state = here.state / "copies" / name;
+    }
     opened->repository =
-        TRY(open_repository(*opened->store, std::move(bundle), world(),
+        TRY(open_repository(*opened->store, std::move(bundle), here,
                             {.accept_rollback = options_.accept_rollback}, stop)
                 .within(context));
     auto* repository = opened->repository.get();

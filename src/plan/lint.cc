@@ -224,10 +224,6 @@ class Lint : ReferenceChecker {
             }
         }
         for (auto const& repository : plan.repositories) {
-            if (!repository.copy_of.empty())
-                warn("repositories/" + repository.name + "/copy_of",
-                     "this version cannot copy repositories: it stays empty",
-                     "take copy_of out: then each backup goes there, too");
             if (repository.lock)
                 warn("repositories/" + repository.name + "/lock",
                      "this version cannot lock objects: who may delete them still can",

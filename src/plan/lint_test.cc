@@ -128,9 +128,6 @@ TEST(Lint, WhatThisVersionDoesNotDo) {
     expect_lint(with("services:\n  api", "  web: { kind: kubernetes, tier: critical }\nservices:\n  api"),
                 Severity::warning,
                 "12:3: datasets.web: this version cannot back it up: it is not protected");
-    expect_lint(with("url: /srv/copy", "url: /srv/copy, copy_of: main"), Severity::warning,
-                "8:36: repositories.two.copy_of: this version cannot copy repositories: it stays "
-                "empty");
     expect_lint(with("url: /srv/copy", "url: /srv/copy, lock: 30d"), Severity::warning,
                 "8:33: repositories.two.lock: this version cannot lock objects: who may delete them "
                 "still can");

@@ -612,8 +612,9 @@ TEST_F(RepositoryTest, AClockAYearBehindGivesNoReceipts) {
     RepositoryWorld slow{behind, random, *executor, directory / "slow", directory / "slow"};
     auto there = open_repository(store, admin.clone(), slow, {}, {}).value();
     EXPECT_FALSE(back_up(*there, "a", "two").received);
-    for (auto const& info : there->points({}).value().points)
-        EXPECT_EQ(info.received.has_value(), info.id != there->points({}).value().points.back().id);
+    auto const listed = there->points({}).value();
+    for (auto const& info : listed.points)
+        EXPECT_EQ(info.received.has_value(), info.id != listed.points.back().id);
     EXPECT_THAT(there->notices(), ElementsAre(HasSubstr("clock is behind")));
     EXPECT_TRUE(open(admin)->points({}).value().points.back().received);
 }

@@ -1,0 +1,289 @@
+#include "repo/replicate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "crypto/crypto.h"
+#include "repo/config.h"
+#include "repo/index.h"
+#include "repo/memory_pool.h"
+#include "repo/object_check.h"
+#include "repo/pack.h"
+#include "repo/point.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::uint64_t kBytesInFlight = 128u << 20;
+constexpr std::uint64_t kMemoryStep = 1u << 20;
+
+// Objects in the order in which they are copied: what others need comes first. Nothing of a writer
+// that runs now: its marker is a matter of the store that it writes to.
+constexpr ObjectRoom kRooms[] = {ObjectRoom::key,   ObjectRoom::config,  ObjectRoom::pack, ObjectRoom::index,
+                                 ObjectRoom::point, ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log};
+
+using Sizes = std::map<std::string, std::uint64_t>;
+
+// points/<dataset tag>/<time>-<point id>
+std::optional<Time> time_of_point(std::string_view key) {
+    auto name = key.substr(key.rfind('/') + 1);
+    auto time = parse_key_time(name.substr(0, name.find('-')));
+    if (!time) return {};
+    return *time;
+}
+
+// What can be said of an object without a key.
+enum class Verdict { whole, damaged, unknown };
+Verdict look_at(ObjectRoom room, std::string const& key, ByteView object) {
+    auto verdict = [](bool whole) { return whole ? Verdict::whole : Verdict::damaged; };
+    if (room == ObjectRoom::index) return verdict(segment_key(object).text() == key);
+    if (room != ObjectRoom::pack) return Verdict::unknown;
+    auto trailer = check_sectors(object);
+    if (!trailer) return Verdict::damaged;
+    auto hash = sha256(object.subspan(trailer->directory_offset, trailer->directory_bytes));
+    return verdict(pack_of(ObjectKey(key)) == PackId::from_bytes(hash));
+}
+
+class Replicator {
+  public:
+    Replicator(Store& from, Store& to, Executor& executor, Clock& clock, ReplicateOptions const& options,
+               ReplicateCallback const& progress, std::stop_token stop)
+        : from_(from), to_(to), executor_(executor), clock_(clock), options_(options), progress_(progress),
+          stop_(std::move(stop)) {}
+
+    Result<Replication> run() {
+        TRY(check_same_repository());
+        auto work = TRY(plan());
+        measure_lag(work);
+        begin_ = clock_.elapsed();
+        for (auto room : kRooms) TRY(copy_room(room, work[room]));
+        return std::move(result_);
+    }
+
+  private:
+    struct Item {
+        std::string key;
+        std::uint64_t size = 0;
+        std::optional<std::uint64_t> there;  // its size in the copy
+    };
+    using Work = std::map<ObjectRoom, std::vector<Item>>;
+
+    // Another repository's objects must never be mixed with this one's.
+    Result<void> check_same_repository() {
+        ObjectKey config{std::string(kConfigKey)};
+        auto read = [&](Store& store) -> Result<RepositoryId> {
+            auto text = TRY(store.get(config, stop_));
+            return TRY(parse_config(as_text(text)).within(store.describe())).repository;
+        };
+        auto source = read(from_);
+        if (!source && source.error().kind == ErrorKind::not_found) {
+            return fail(ErrorKind::not_found, from_.describe() + " holds no repository");
+        }
+        auto id = TRY(std::move(source));
+        auto copy = read(to_);
+        if (copy && *copy != id) {
+            return fail(ErrorKind::unsafe,
+                        fmt::format("{} holds another repository ({}, not {})", to_.describe(), copy->brief(),
+                                    id.brief()),
+                        "take an empty place for the copy");
+        }
+        if (copy || copy.error().kind == ErrorKind::not_found) return {};
+        if (copy.error().kind == ErrorKind::damaged) return {};  // it is compared as all others are
+        return fail(std::move(copy.error()));
+    }
+
+    Result<void> list(Store& store, Sizes& sizes, std::string_view prefix) {
+        auto visit = [&](ObjectInfo const& info) -> Result<void> {
+            sizes[info.key.text()] = info.size;
+            return {};
+        };
+        return store.list(prefix, visit, stop_);
+    }
+
+    Result<Work> plan() {
+        Sizes source, copy;
+        TRY(list(from_, source, ""));
+        // Again, after the points: then all that a listed point needs is listed, too.
+        TRY(list(from_, source, "index/"));
+        TRY(list(from_, source, "packs/"));
+        TRY(list(to_, copy, ""));
+        Work work;
+        for (auto const& [key, size] : source) {
+            auto room = room_of(key);
+            if (room == ObjectRoom::lease || room == ObjectRoom::unknown) continue;
+            Item item{key, size, {}};
+            if (auto found = copy.find(key); found != copy.end()) item.there = found->second;
+            if (item.there == size && !options_.compare) {
+                ++result_.present;
+                continue;
+            }
+            ++report_.objects_total;
+            report_.bytes_total += size;
+            work[room].push_back(std::move(item));
+        }
+        return work;
+    }
+
+    void measure_lag(Work& work) {
+        for (auto const& item : work[ObjectRoom::point]) {
+            if (item.there) continue;
+            ++result_.points;
+            auto time = time_of_point(item.key);
+            if (!time) continue;
+            auto lag = std::max(Duration{0}, std::chrono::duration_cast<Duration>(clock_.now() - *time));
+            if (!result_.lag || lag > *result_.lag) result_.lag = lag;
+        }
+    }
+
+    // Returns when every object of the room is settled: the next one may need them.
+    Result<void> copy_room(ObjectRoom room, std::vector<Item> const& items) {
+        for (auto const& item : items) {
+            TRY(pace());
+            executor_.wait_until([&] {
+                std::lock_guard lock(mutex_);
+                // A log is never shown with a gap: its entries come one after the other.
+                if (room == ObjectRoom::log) return tasks_ == 0;
+                return in_flight_ == 0 || in_flight_ + item.size <= kBytesInFlight || error_;
+            });
+            {
+                std::lock_guard lock(mutex_);
+                if (error_) break;
+                in_flight_ += item.size;
+                started_bytes_ += item.size;
+                ++tasks_;
+            }
+            executor_.post([this, room, &item] {
+                auto done = stop_.stop_requested() ? Result<void>{} : settle(room, item);
+                std::lock_guard lock(mutex_);
+                if (!done && !error_) error_ = std::move(done.error());
+                in_flight_ -= item.size;
+                --tasks_;
+            });
+        }
+        executor_.wait_until([&] {
+            std::lock_guard lock(mutex_);
+            return tasks_ == 0;
+        });
+        if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
+        if (error_) return fail(std::move(*error_));
+        return {};
+    }
+
+    // Waits until the next bytes are due.
+    Result<void> pace() {
+        if (options_.bytes_per_second > 0 && !options_.dry_run) {
+            auto due = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(
+                static_cast<double>(started_bytes_) / static_cast<double>(options_.bytes_per_second)));
+            auto passed = clock_.elapsed() - begin_;
+            if (due > passed) clock_.sleep(due - passed, stop_);
+        }
+        if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
+        return {};
+    }
+
+    // A task. Fails only when a store does.
+    Result<void> settle(ObjectRoom room, Item const& item) {
+        auto done = item.there ? mend(room, item) : copy(room, item);
+        if (!done && done.error().kind == ErrorKind::not_found) {
+            done = {};  // removed meanwhile: nothing that stays needs it
+        } else if (!done && (done.error().kind == ErrorKind::damaged || done.error().kind == ErrorKind::exists)) {
+            std::lock_guard lock(mutex_);
+            result_.damaged.push_back({item.key, std::move(done.error())});
+            done = {};
+        }
+        TRY(std::move(done).within("replicate " + item.key));
+        std::lock_guard lock(mutex_);
+        ++report_.objects;
+        report_.bytes += item.size;
+        report_.current = item.key;
+        if (progress_) progress_(report_);
+        return {};
+    }
+
+    Result<Slice> read(Store& store, std::string const& key, std::uint64_t size) {
+        if (size > kPackBytesMax) {
+            return fail(ErrorKind::damaged, fmt::format("{} bytes are more than any object has", size));
+        }
+        auto memory = memory_.take((size + kMemoryStep) / kMemoryStep * kMemoryStep);
+        auto bytes = memory->span().first(size);
+        TRY(store.read(ObjectKey(key), 0, bytes, stop_));
+        return Slice{std::move(memory), bytes};
+    }
+
+    Result<void> copy(ObjectRoom room, Item const& item) {
+        if (!options_.dry_run) {
+            auto object = TRY(read(from_, item.key, item.size));
+            if (look_at(room, item.key, object.bytes) == Verdict::damaged) {
+                return fail(ErrorKind::damaged, "damaged in " + from_.describe(),
+                            "holdfast verify names the points that it touches");
+            }
+            TRY(to_.put(ObjectKey(item.key), object.bytes, stop_));
+        }
+        std::lock_guard lock(mutex_);
+        ++result_.copied;
+        result_.bytes_copied += item.size;
+        return {};
+    }
+
+    // Both have it: they agree, or one of them is known to be right.
+    Result<void> mend(ObjectRoom room, Item const& item) {
+        auto source = TRY(read(from_, item.key, item.size));
+        auto copy = TRY(read(to_, item.key, *item.there));
+        if (std::ranges::equal(source.bytes, copy.bytes)) {
+            std::lock_guard lock(mutex_);
+            ++result_.present;
+            return {};
+        }
+        auto here = look_at(room, item.key, source.bytes);
+        auto there = look_at(room, item.key, copy.bytes);
+        if (here == Verdict::damaged && there == Verdict::whole) {
+            return fail(ErrorKind::damaged, "damaged in " + from_.describe() + ", whole in " + to_.describe(),
+                        "replicate in the other direction");
+        }
+        if (here != Verdict::whole || there != Verdict::damaged) {
+            return fail(ErrorKind::damaged,
+                        fmt::format("differs between {} and {}", from_.describe(), to_.describe()),
+                        "holdfast verify tells which of them is right");
+        }
+        if (!options_.dry_run) {
+            TRY(to_.remove(ObjectKey(item.key), stop_));
+            TRY(to_.put(ObjectKey(item.key), source.bytes, stop_));
+        }
+        std::lock_guard lock(mutex_);
+        result_.healed.push_back(item.key);
+        return {};
+    }
+
+    Store& from_;
+    Store& to_;
+    Executor& executor_;
+    Clock& clock_;
+    ReplicateOptions const& options_;
+    ReplicateCallback const& progress_;
+    std::stop_token stop_;
+    MemoryPool memory_{kBytesInFlight};
+    Duration begin_{};
+    std::uint64_t started_bytes_ = 0;
+
+    std::mutex mutex_;
+    std::optional<Error> error_;
+    std::uint64_t in_flight_ = 0;
+    std::size_t tasks_ = 0;
+    ReplicateProgress report_;
+    Replication result_;
+};
+
+}  // namespace
+
+Result<Replication> replicate(Store& from, Store& to, Executor& executor, Clock& clock,
+                              ReplicateOptions const& options, ReplicateCallback const& progress,
+                              std::stop_token stop) {
+    return Replicator(from, to, executor, clock, options, progress, std::move(stop))
+        .run()
+        .within(fmt::format("replicate {} to {}", from.describe(), to.describe()));
+}
+
+}  // namespace holdfast
