@@ -11,14 +11,17 @@ namespace holdfast {
 // are the same for the same seed.
 struct CachingRepositoryParts {
     TestStore store;
-    std::unique_ptr<Executor> executor = make_seeded_executor(1);
+    std::unique_ptr<Executor> executor;
 };
 class CachingRepository : private CachingRepositoryParts, public TestRepository {
   public:
-    CachingRepository(Clock& clock, Random& random, std::filesystem::path cache)
-        : TestRepository(CachingRepositoryParts::store, *executor, random,
+    CachingRepository(Clock& clock, Random& random, std::filesystem::path cache,
+                      std::unique_ptr<Executor> executor = make_seeded_executor(1))
+        : CachingRepositoryParts{{}, std::move(executor)},
+          TestRepository(CachingRepositoryParts::store, *CachingRepositoryParts::executor, random,
                          generate_first_bundle(random, "test")),
-          world_{clock, random, *executor, {}, std::move(cache)} {}
+          world_{clock, random, *CachingRepositoryParts::executor, {}, std::move(cache)} {}
+    TestStore& objects() { return CachingRepositoryParts::store; }
     RepositoryWorld const& world() const override { return world_; }
 
   private:

@@ -152,6 +152,22 @@ class TestRepository : public Repository {
     std::shared_ptr<Certificates> certificates_;
 };
 
+// Tests that move much data divide it by this: the thread sanitizer looks for races, not for bytes, and
+// each byte costs it many times as much.
+#ifdef __SANITIZE_THREAD__
+inline constexpr std::size_t kDataShare = 4;
+#else
+inline constexpr std::size_t kDataShare = 1;
+#endif
+
+// That no byte may flip unseen is proven by flipping each in an optimised build, and takes as long as the
+// signatures of some ten thousand repositories. The sanitizers, who look at how, take every seventh.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+inline constexpr std::size_t kFlipStride = 7;
+#else
+inline constexpr std::size_t kFlipStride = 1;
+#endif
+
 // Noise: does not compress, does not repeat.
 inline Bytes noise(std::size_t size, std::uint64_t seed) {
     std::mt19937_64 engine(seed);
