@@ -13,8 +13,8 @@ namespace {
 constexpr std::size_t kPrefixDigitsMin = 4;
 
 struct Wanted {
-    std::string dataset;        // empty: `prefix` says
-    std::string prefix;         // of an id, lower-case hexadecimal
+    std::string dataset;
+    std::string prefix;         // of an id, lower-case hexadecimal; `dataset` may be one, too
     std::size_t before = 0;     // how many points before the latest
     std::optional<Time> time;   // the newest not after it
 };
@@ -29,7 +29,15 @@ Result<Wanted> parse(std::string_view text) {
         wanted.dataset = text.substr(0, at);
         auto when = text.substr(at + 1);
         if (when != "latest") {
-            wanted.time = TRY(parse_rfc3339(when).within(fmt::format("point '{}'", printable(text))));
+            auto time = parse_rfc3339(when).within(fmt::format("point '{}'", printable(text)));
+            if (!time) {
+                auto error = std::move(time.error());
+                error.hint = "behind the last '@' stands latest, or a time: NAME@2026-11-22T10:31:07Z";
+                return fail(std::move(error));
+            }
+            // Points are listed to the second: the time that was read there means the point of that line.
+            bool whole_seconds = when.find('.') == std::string_view::npos;
+            wanted.time = *time + (whole_seconds ? std::chrono::seconds(1) - Duration(1) : Duration(0));
         }
         return wanted;
     }
@@ -41,18 +49,21 @@ Result<Wanted> parse(std::string_view text) {
             return wanted;
         }
     }
-    if (text.size() >= kPrefixDigitsMin && is_hex(text)) {
-        wanted.prefix = text;
-    } else {
-        wanted.dataset = text;
-    }
+    wanted.dataset = text;
+    if (text.size() >= kPrefixDigitsMin && is_hex(text)) wanted.prefix = text;
     return wanted;
+}
+
+// A dataset may be called "feed" or "cafe". Its name wins over an id that begins so by chance: more
+// digits name the id, and nothing else could name the dataset.
+bool is_name(std::vector<PointInfo> const& points, std::string const& dataset) {
+    return std::ranges::any_of(points, [&](auto const& info) { return info.point.dataset == dataset; });
 }
 
 Result<PointInfo> choose(PointList list, Wanted const& wanted, FindPointOptions options,
                          std::string_view text) {
     auto quoted = printable(text);
-    if (!wanted.prefix.empty()) {
+    if (!wanted.prefix.empty() && !is_name(list.points, wanted.dataset)) {
         std::vector<PointInfo> found;
         for (auto& info : list.points) {
             if (info.id.hex().starts_with(wanted.prefix)) found.push_back(std::move(info));
@@ -109,7 +120,9 @@ Result<PointReference> find_point(Workspace& workspace, std::string_view text, F
             auto damaged = list.damaged;
             auto info = TRY(choose(std::move(list), wanted, options, text));
             std::vector<std::string> newer;
-            if (wanted.prefix.empty()) newer = find_newer_damaged(*repository, damaged, info, wanted.time);
+            // Who gave an id meant that point.
+            bool by_name = info.point.dataset == wanted.dataset;
+            if (by_name) newer = find_newer_damaged(*repository, damaged, info, wanted.time);
             return PointReference{name, std::move(info), std::move(newer)};
         };
         auto found = look();
@@ -153,17 +166,19 @@ void warn_of_stand_in(PointReference const& point, Warn const& warn) {
 std::pair<std::string, std::string> split_point_path(std::string_view text) {
     static std::regex const kMark(R"((@latest|@\d[\d-]*[Tt ][\d:.]+([Zz]|[+-]\d\d:\d\d)|~\d+)(:|$))");
     std::string whole(text);
-    std::smatch mark;
-    if (std::regex_search(whole, mark, kMark)) {
-        auto end = static_cast<std::size_t>(mark.position(3));
-        if (mark.length(3) == 0) return {whole, ""};
-        return {whole.substr(0, end), whole.substr(end + 1)};
-    }
     std::size_t from = 0;
     for (std::string_view kind : {"files:", "models:", "postgres:"}) {
         if (text.starts_with(kind)) from = kind.size();
     }
     auto colon = whole.find(':', from);
+    std::smatch mark;
+    // Only ad hoc names hold colons. Behind that of another name, a mark is part of a path ("name:file~1").
+    if (std::regex_search(whole, mark, kMark) &&
+        (from > 0 || static_cast<std::size_t>(mark.position(1)) < colon)) {
+        auto end = static_cast<std::size_t>(mark.position(3));
+        if (mark.length(3) == 0) return {whole, ""};
+        return {whole.substr(0, end), whole.substr(end + 1)};
+    }
     if (colon == std::string::npos) return {whole, ""};
     return {whole.substr(0, colon), whole.substr(colon + 1)};
 }

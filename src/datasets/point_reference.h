@@ -5,9 +5,10 @@
 
 namespace holdfast {
 
-// What people write for a point: an id or a unique prefix of one, NAME@latest, NAME@TIME (the newest
-// point not after it), NAME~2 (the second before the latest); split at the last '@'. A bare dataset
-// name means its latest.
+// What people write for a point: an id or a unique prefix of one (at least four digits), NAME@latest,
+// NAME@TIME (the newest point not after it; not after that second, when there is no fraction), NAME~2
+// (the second before the latest); split at the last '@'. A bare dataset name means its latest, also where
+// it looks like an id.
 struct PointReference {
     std::string repository;  // where it was found
     PointInfo info;
@@ -31,8 +32,8 @@ std::vector<std::string> find_newer_damaged(Repository const& repository, std::v
 std::vector<std::string> stand_in_warnings(PointReference const& point);
 void warn_of_stand_in(PointReference const& point, Warn const& warn);
 
-// "POINT:PATH" → point and path: split at the colon behind the first "@latest", "@TIME" or "~N"; without
-// one, at the first colon that does not belong to the kind of an ad hoc dataset ("files:").
+// "POINT:PATH" → point and path: split at the colon behind the first "@latest", "@TIME" or "~N" of the
+// point; without one, at the first colon that does not belong to the kind of an ad hoc dataset ("files:").
 std::pair<std::string, std::string> split_point_path(std::string_view text);
 
 }  // namespace holdfast
