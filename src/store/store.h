@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <span>
@@ -61,7 +62,7 @@ class Store {
     virtual Result<void> read(ObjectKey const& key, std::uint64_t offset, ByteSpan to,
                               std::stop_token stop) {
         auto bytes = TRY(get_range(key, offset, to.size(), std::move(stop)));
-        std::memcpy(to.data(), bytes.data(), to.size());
+        std::ranges::copy(bytes, to.begin());
         return {};
     }
     // Size and time. not_found when there is none.
