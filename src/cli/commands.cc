@@ -7,6 +7,7 @@ std::vector<Command> const& commands() {
         init_command(),         key_export_command(),   plan_check_command(), plan_show_command(),
         plan_schema_command(),  plan_example_command(), backup_command(),     points_command(),
         ls_command(),           cat_command(),          diff_command(),       restore_command(),
+        mount_command(),
         verify_command(),       forget_command(),       hold_add_command(),   hold_list_command(),
         hold_remove_command(),
               recover_command(),      resume_command(),     drill_command(),        report_command(),

@@ -17,6 +17,7 @@ Command ls_command();
 Command cat_command();
 Command diff_command();
 Command restore_command();
+Command mount_command();
 Command verify_command();
 Command forget_command();
 Command hold_add_command();

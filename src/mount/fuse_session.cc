@@ -1,0 +1,417 @@
+#define FUSE_USE_VERSION 314
+#include "mount/fuse_session.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fuse_lowlevel.h>
+#include <mutex>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/statvfs.h>
+#include <thread>
+#include <vector>
+
+#include "base/text.h"
+#include "mount/view.h"
+#include "os/fd.h"
+
+namespace holdfast {
+namespace {
+
+// The kernel may keep what lies in a point as long as it likes: points never change.
+constexpr double kForGood = 86400;
+// What lies above points comes and goes.
+constexpr double kBriefly = 1;
+// Requests that are answered at once; most of them wait for the store.
+constexpr unsigned kThreads = 8;
+
+View& view_of(fuse_req_t req) { return *static_cast<View*>(fuse_req_userdata(req)); }
+
+// The repository's errors were told by the view; programs get to know that the bytes can't be had.
+void reply(fuse_req_t req, Error const& error) {
+    fuse_reply_err(req, error.kind == ErrorKind::cancelled ? EINTR : EIO);
+}
+
+fuse_entry_param entry_of(View::Seen const& seen) {
+    fuse_entry_param param{};
+    param.ino = seen.node->id;
+    param.generation = 1;
+    param.attr = seen.status;
+    param.entry_timeout = seen.lasting ? kForGood : kBriefly;
+    param.attr_timeout = seen.status_exact ? kForGood : 0;
+    return param;
+}
+
+// A handle of the kernel's: what it points to lives from open to release.
+struct FileHandle {
+    NodeTable::Held node;
+    std::unique_ptr<OpenFile> file;
+};
+struct DirectoryHandle {
+    NodeTable::Held node;
+    std::mutex mutex;  // the kernel lists one handle from several threads at times
+    std::unique_ptr<Listing> listing;
+};
+template <typename Handle>
+Handle& handle_of(fuse_file_info* info) {
+    return *reinterpret_cast<Handle*>(info->fh);
+}
+
+void on_init(void*, fuse_conn_info* connection) {
+    // Every listing brings the metadata along: nobody looks each name up in its directory again.
+    if (connection->capable & FUSE_CAP_READDIRPLUS) connection->want |= FUSE_CAP_READDIRPLUS;
+    connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS_AUTO);
+    // FUSE_CAP_CACHE_SYMLINKS is left alone: the kernel would never ask again where `latest` points to.
+    connection->max_background = 64;
+    connection->congestion_threshold = 48;
+}
+
+void on_init_for_others(void* data, fuse_conn_info* connection) {
+    on_init(data, connection);
+    if (connection->capable & FUSE_CAP_POSIX_ACL) connection->want |= FUSE_CAP_POSIX_ACL;
+}
+
+void on_lookup(fuse_req_t req, fuse_ino_t parent, char const* name) {
+    auto& view = view_of(req);
+    auto node = view.node(parent);
+    if (!node) return void(fuse_reply_err(req, ESTALE));
+    auto seen = view.look_up(node, name);
+    if (!seen) return reply(req, seen.error());
+    if (!*seen) {
+        if (node->kind != Node::Kind::entry) return void(fuse_reply_err(req, ENOENT));
+        fuse_entry_param nothing{};  // a number of 0: the kernel may remember that there is no such name
+        nothing.entry_timeout = kForGood;
+        return void(fuse_reply_entry(req, &nothing));
+    }
+    auto param = entry_of(**seen);
+    if (fuse_reply_entry(req, &param) != 0) view.forget(param.ino, 1);
+}
+
+void on_forget(fuse_req_t req, fuse_ino_t id, std::uint64_t lookups) {
+    view_of(req).forget(id, lookups);
+    fuse_reply_none(req);
+}
+
+void on_forget_multi(fuse_req_t req, std::size_t count, fuse_forget_data* forgets) {
+    for (std::size_t i = 0; i < count; ++i) view_of(req).forget(forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+void on_getattr(fuse_req_t req, fuse_ino_t id, fuse_file_info*) {
+    auto& view = view_of(req);
+    auto node = view.node(id);
+    if (!node) return void(fuse_reply_err(req, ESTALE));
+    auto status = view.status(node);
+    if (!status) return reply(req, status.error());
+    fuse_reply_attr(req, &*status, node->kind == Node::Kind::entry ? kForGood : kBriefly);
+}
+
+void on_readlink(fuse_req_t req, fuse_ino_t id) {
+    auto& view = view_of(req);
+    auto node = view.node(id);
+    if (!node) return void(fuse_reply_err(req, ESTALE));
+    auto target = view.target(node);
+    if (!target) return reply(req, target.error());
+    fuse_reply_readlink(req, target->c_str());
+}
+
+void on_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
+    auto& view = view_of(req);
+    auto node = view.node(id);
+    if (!node) return void(fuse_reply_err(req, ESTALE));
+    if ((info->flags & O_ACCMODE) != O_RDONLY) return void(fuse_reply_err(req, EROFS));
+    auto file = view.open(node);
+    if (!file) return reply(req, file.error());
+    auto handle = std::make_unique<FileHandle>(FileHandle{std::move(node), std::move(*file)});
+    info->fh = reinterpret_cast<std::uint64_t>(handle.get());
+    info->keep_cache = 1;
+    if (fuse_reply_open(req, info) == 0) handle.release();  // on_release() deletes it
+}
+
+void on_release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
+    delete &handle_of<FileHandle>(info);
+    fuse_reply_err(req, 0);
+}
+
+void on_read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+    auto& handle = handle_of<FileHandle>(info);
+    auto pieces = view_of(req).read(handle.node, *handle.file, static_cast<std::uint64_t>(offset), size);
+    if (!pieces) return reply(req, pieces.error());
+    std::vector<iovec> parts;
+    parts.reserve(pieces->size());
+    for (auto const& piece : *pieces) {
+        parts.push_back({const_cast<std::uint8_t*>(piece.bytes.data()), piece.bytes.size()});
+    }
+    fuse_reply_iov(req, parts.data(), static_cast<int>(parts.size()));
+}
+
+void on_lseek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+    auto const& map = handle_of<FileHandle>(info).file->map();
+    auto from = static_cast<std::uint64_t>(offset);
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) return void(fuse_reply_err(req, EINVAL));
+    auto found = whence == SEEK_DATA ? map.next_data(from) : map.next_hole(from);
+    if (offset < 0 || !found) return void(fuse_reply_err(req, ENXIO));
+    fuse_reply_lseek(req, static_cast<off_t>(*found));
+}
+
+void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
+    auto& view = view_of(req);
+    auto node = view.node(id);
+    if (!node) return void(fuse_reply_err(req, ESTALE));
+    auto handle = std::make_unique<DirectoryHandle>();
+    handle->listing = view.list(node);
+    if (node->kind == Node::Kind::entry) info->keep_cache = info->cache_readdir = 1;
+    handle->node = std::move(node);
+    info->fh = reinterpret_cast<std::uint64_t>(handle.get());
+    if (fuse_reply_open(req, info) == 0) handle.release();  // on_releasedir() deletes it
+}
+
+void on_releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
+    delete &handle_of<DirectoryHandle>(info);
+    fuse_reply_err(req, 0);
+}
+
+// Fills what the kernel asked for. Offsets: 1 is behind ".", 2 behind "..", then one for each item.
+class Filler {
+  public:
+    enum class Form { names, with_status };
+    Filler(fuse_req_t req, std::size_t size, Form form) : req_(req), buffer_(size), form_(form) {}
+
+    // False when there is no room left.
+    bool add(char const* name, fuse_entry_param const& entry, std::uint64_t next) {
+        auto* at = buffer_.data() + used_;
+        auto room = buffer_.size() - used_;
+        auto needed = form_ == Form::names
+                          ? fuse_add_direntry(req_, at, room, name, &entry.attr, static_cast<off_t>(next))
+                          : fuse_add_direntry_plus(req_, at, room, name, &entry, static_cast<off_t>(next));
+        if (needed > room) return false;
+        used_ += needed;
+        return true;
+    }
+    bool has_room(char const* name) const {
+        auto needed = form_ == Form::names ? fuse_add_direntry(req_, nullptr, 0, name, nullptr, 0)
+                                           : fuse_add_direntry_plus(req_, nullptr, 0, name, nullptr, 0);
+        return needed <= buffer_.size() - used_;
+    }
+    Form form() const { return form_; }
+    std::size_t used() const { return used_; }
+    void reply() { fuse_reply_buf(req_, buffer_.data(), used_); }
+
+  private:
+    fuse_req_t req_;
+    std::vector<char> buffer_;
+    Form form_;
+    std::size_t used_ = 0;
+};
+
+// "." and "..": the kernel knows them, and they count no look-up.
+bool add_dots(View& view, Node const& node, Filler& filler, std::uint64_t& offset) {
+    for (; offset < 2; ++offset) {
+        fuse_entry_param entry{};
+        entry.attr.st_mode = S_IFDIR;
+        auto parent = view.node(node.parent);
+        entry.attr.st_ino = offset == 0 || !parent ? node.inode : parent->inode;
+        if (!filler.add(offset == 0 ? "." : "..", entry, offset + 1)) return false;
+    }
+    return true;
+}
+
+void list(fuse_req_t req, std::uint64_t offset, fuse_file_info* info, Filler filler) {
+    auto& view = view_of(req);
+    auto& handle = handle_of<DirectoryHandle>(info);
+    std::lock_guard lock(handle.mutex);
+    if (!add_dots(view, *handle.node, filler, offset)) return filler.reply();
+    for (;; ++offset) {
+        auto item = view.item(*handle.listing, offset - 2);
+        // What came before the damage is shown first; the next call meets it again.
+        if (!item && filler.used() > 0) return filler.reply();
+        if (!item) return reply(req, item.error());
+        if (!*item) return filler.reply();
+        auto const& name = (*item)->name;
+        if (!filler.has_room(name.c_str())) return filler.reply();
+        fuse_entry_param entry{};
+        if (filler.form() == Filler::Form::with_status) {
+            auto seen = view.look_up(handle.node, **item);
+            if (!seen && filler.used() > 0) return filler.reply();
+            if (!seen) return reply(req, seen.error());
+            if (!*seen) continue;  // a point that was forgotten since the list was made
+            entry = entry_of(**seen);
+        } else {
+            entry.attr.st_mode = type_bits((*item)->type);
+            entry.attr.st_ino = (*item)->inode;
+        }
+        filler.add(name.c_str(), entry, offset + 1);
+    }
+}
+
+void on_readdir(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+    list(req, static_cast<std::uint64_t>(offset), info, Filler(req, size, Filler::Form::names));
+}
+
+void on_readdirplus(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+    list(req, static_cast<std::uint64_t>(offset), info, Filler(req, size, Filler::Form::with_status));
+}
+
+// As the kernel wants it: with a size of 0 only the length, ERANGE when there is too little room.
+void reply_attribute(fuse_req_t req, ByteView value, std::size_t size) {
+    if (size == 0) return void(fuse_reply_xattr(req, value.size()));
+    if (size < value.size()) return void(fuse_reply_err(req, ERANGE));
+    fuse_reply_buf(req, reinterpret_cast<char const*>(value.data()), value.size());
+}
+
+void on_getxattr(fuse_req_t req, fuse_ino_t id, char const* name, std::size_t size) {
+    auto node = view_of(req).node(id);
+    if (!node) return void(fuse_reply_err(req, ESTALE));
+    auto attributes = view_of(req).attributes(*node);
+    auto found = attributes.find(name);
+    if (found == attributes.end()) return void(fuse_reply_err(req, ENODATA));
+    reply_attribute(req, found->second, size);
+}
+
+void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
+    auto node = view_of(req).node(id);
+    if (!node) return void(fuse_reply_err(req, ESTALE));
+    Bytes names;
+    for (auto const& [name, value] : view_of(req).attributes(*node)) {
+        names.insert(names.end(), name.begin(), name.end());
+        names.push_back(0);
+    }
+    reply_attribute(req, names, size);
+}
+
+void on_statfs(fuse_req_t req, fuse_ino_t) {
+    struct statvfs status {};
+    status.f_bsize = status.f_frsize = 4096;
+    status.f_namemax = 255;
+    status.f_flag = ST_RDONLY;
+    fuse_reply_statfs(req, &status);
+}
+
+fuse_lowlevel_ops operations(MountOptions const& options) {
+    fuse_lowlevel_ops ops{};
+    ops.init = options.allow_other ? on_init_for_others : on_init;
+    ops.lookup = on_lookup;
+    ops.forget = on_forget;
+    ops.forget_multi = on_forget_multi;
+    ops.getattr = on_getattr;
+    ops.readlink = on_readlink;
+    ops.open = on_open;
+    ops.release = on_release;
+    ops.read = on_read;
+    ops.lseek = on_lseek;
+    ops.opendir = on_opendir;
+    ops.releasedir = on_releasedir;
+    ops.readdir = on_readdir;
+    ops.readdirplus = on_readdirplus;
+    ops.getxattr = on_getxattr;
+    ops.listxattr = on_listxattr;
+    ops.statfs = on_statfs;
+    return ops;
+}
+
+// libfuse says why it failed on its log alone.
+std::mutex log_mutex;
+std::string log_text;
+void keep_log(fuse_log_level level, char const* format, va_list arguments) {
+    if (level > FUSE_LOG_WARNING) return;
+    char line[512];
+    std::vsnprintf(line, sizeof line, format, arguments);
+    std::lock_guard lock(log_mutex);
+    log_text = line;
+    while (log_text.ends_with('\n')) log_text.pop_back();
+}
+std::string last_log() {
+    std::lock_guard lock(log_mutex);
+    return log_text;
+}
+
+Result<void> check_directory(std::filesystem::path const& at) {
+    struct stat status {};
+    if (::stat(at.c_str(), &status) != 0) {
+        if (errno == ENOTCONN) {
+            return fail(ErrorKind::unsafe,
+                        fmt::format("'{}' is a mount whose process is gone", printable(at.native())),
+                        fmt::format("fusermount3 -u {}", printable(at.native())));
+        }
+        return fail(errno_error(fmt::format("mount at '{}'", printable(at.native())), errno));
+    }
+    if (!S_ISDIR(status.st_mode)) {
+        return fail(ErrorKind::usage, fmt::format("'{}' is not a directory", printable(at.native())));
+    }
+    return {};
+}
+
+}  // namespace
+
+struct FuseSession::Impl {
+    explicit Impl(fuse_session* session) : session(session), end(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    ~Impl() {
+        if (mounted) fuse_session_unmount(session);
+        fuse_session_destroy(session);
+    }
+
+    // One of several threads that answer.
+    void work() {
+        fuse_buf buffer{};
+        pollfd polled[] = {{fuse_session_fd(session), POLLIN, 0}, {end.get(), POLLIN, 0}};
+        while (!fuse_session_exited(session)) {
+            if (::poll(polled, 2, -1) < 0 && errno != EINTR) break;
+            if (polled[1].revents != 0) break;
+            if (polled[0].revents == 0) continue;
+            auto got = fuse_session_receive_buf(session, &buffer);
+            if (got == -EINTR || got == -EAGAIN) continue;  // another thread was quicker
+            if (got <= 0) break;                            // unmounted
+            fuse_session_process_buf(session, &buffer);
+        }
+        std::free(buffer.mem);  // libfuse's own malloc
+        eventfd_write(end.get(), 1);  // what ended one ends all
+    }
+
+    fuse_session* session;
+    Fd end;  // readable: stop answering
+    bool mounted = false;
+};
+
+FuseSession::FuseSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FuseSession::~FuseSession() = default;
+
+Result<std::unique_ptr<FuseSession>> FuseSession::mount(View& view, std::filesystem::path const& at,
+                                                        MountOptions const& options) {
+    TRY(check_directory(at));
+    auto context = fmt::format("mount at '{}'", printable(at.native()));
+    fuse_set_log_func(keep_log);
+    std::string settings = "ro,nosuid,nodev,noatime,fsname=holdfast,subtype=holdfast";
+    if (options.allow_other) settings += ",allow_other,default_permissions";
+    char const* words[] = {"holdfast", "-o", settings.c_str()};
+    fuse_args arguments = FUSE_ARGS_INIT(3, const_cast<char**>(words));
+    auto ops = operations(options);
+    auto* session = fuse_session_new(&arguments, &ops, sizeof ops, &view);
+    fuse_opt_free_args(&arguments);
+    if (session == nullptr) return fail(ErrorKind::io, context + ": " + last_log());
+    auto impl = std::make_unique<Impl>(session);
+    if (fuse_session_mount(session, at.c_str()) != 0) {
+        return fail(ErrorKind::io, context + ": " + last_log(),
+                    "it takes /dev/fuse and, for others than root, fusermount3 (package fuse3)");
+    }
+    impl->mounted = true;
+    auto fd = fuse_session_fd(session);
+    // Threads wait in poll(): the one that comes second to a request must not hang in read().
+    if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) {
+        return fail(errno_error(context, errno));
+    }
+    return std::unique_ptr<FuseSession>(new FuseSession(std::move(impl)));
+}
+
+Result<void> FuseSession::serve(std::stop_token stop) {
+    std::stop_callback on_stop(stop, [this] { eventfd_write(impl_->end.get(), 1); });
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back([this] { impl_->work(); });
+    threads.clear();  // joined
+    return {};
+}
+
+}  // namespace holdfast

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <stop_token>
+
+#include "base/result.h"
+
+namespace holdfast {
+
+class View;
+
+struct MountOptions {
+    // Others than the user who mounts may look, as far as modes and ACLs of what is in the points let them.
+    // Off: he alone may, and sees everything.
+    bool allow_other = false;
+};
+
+// A view that is mounted: the only place that knows FUSE (libfuse 3, its low-level interface).
+class FuseSession {
+  public:
+    // Mounts `view` at a directory that exists: read-only, without devices and setuid. not_found without the
+    // directory; `unsafe` when a mount whose process was killed is still there; `io` when the kernel or
+    // fusermount3 refuses, with what it says.
+    static Result<std::unique_ptr<FuseSession>> mount(View& view, std::filesystem::path const& at,
+                                                      MountOptions const& options);
+    // Unmounts, also from under programs that have files open: they get errors from then on.
+    ~FuseSession();
+
+    // Answers the kernel until `stop` is requested or somebody unmounts.
+    Result<void> serve(std::stop_token stop);
+
+  private:
+    struct Impl;
+    explicit FuseSession(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast
