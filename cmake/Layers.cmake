@@ -13,6 +13,35 @@ set(HOLDFAST_THREADED_archive "Threads.*")
 add_custom_target(unit_tests)
 add_custom_target(thread_tests)
 
+# Headers of others that most files include are read once: parsing them was a third of the whole build. Each file
+# still includes what it uses. The first target compiles them, the others take its result.
+set(HOLDFAST_PRECOMPILED <algorithm> <array> <atomic> <chrono> <condition_variable> <cstdint> <cstring> <deque> <expected>
+    <filesystem> <fmt/format.h> <functional> <map> <memory> <mutex> <optional> <set> <span> <stop_token> <string>
+    <string_view> <thread> <unordered_map> <utility> <variant> <vector>)
+function(holdfast_precompile target owner)
+  if(target STREQUAL owner)
+    target_precompile_headers(${target} PRIVATE ${HOLDFAST_PRECOMPILED} ${ARGN})
+  else()
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+  endif()
+endfunction()
+
+# What every test program has in common. A test's own code is not worth optimising: what it tests is.
+function(holdfast_test_program target library)
+  target_link_libraries(${target} PRIVATE ${library} GTest::gmock GTest::gtest_main)
+  # Only where they are named (also by these headers), so that checkouts share the compiler's cache for all others.
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} uses REGEX "HOLDFAST_(SOURCE|FIXTURES)|(fixture_test|sample_backup|fake_server|radosgw)\\.h")
+    if(uses)
+      set_source_files_properties(${source} PROPERTIES COMPILE_DEFINITIONS
+          "HOLDFAST_SOURCE=\"${CMAKE_SOURCE_DIR}\";HOLDFAST_FIXTURES=\"${CMAKE_SOURCE_DIR}/tests/fixtures\"")
+    endif()
+  endforeach()
+  target_compile_options(${target} PRIVATE -O0)
+  holdfast_precompile(${target} base_test <gmock/gmock.h> <gtest/gtest.h>)
+endfunction()
+
 function(holdfast_add_layers layers_file)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${layers_file})
   file(STRINGS ${layers_file} lines REGEX "^[a-z]")
@@ -42,6 +71,7 @@ function(holdfast_add_layer folder allowed)
     add_library(holdfast_${name} STATIC ${sources})
     target_include_directories(holdfast_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(holdfast_${name} PUBLIC ${links})
+    holdfast_precompile(holdfast_${name} holdfast_base)
   else()
     add_library(holdfast_${name} INTERFACE)
     target_include_directories(holdfast_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -50,10 +80,7 @@ function(holdfast_add_layer folder allowed)
 
   if(tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE holdfast_${name} GTest::gmock GTest::gtest_main)
-    target_compile_definitions(${name}_test PRIVATE
-        HOLDFAST_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures"
-        HOLDFAST_SOURCE="${CMAKE_SOURCE_DIR}")
+    holdfast_test_program(${name}_test holdfast_${name})
     set(filter)
     if(HOLDFAST_SANITIZE STREQUAL "thread" AND DEFINED HOLDFAST_THREADED_${name})
       set(filter --gtest_filter=${HOLDFAST_THREADED_${name}})

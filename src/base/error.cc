@@ -25,6 +25,11 @@ std::string_view name(ErrorKind kind) {
     return "internal";
 }
 
+Error Error::within(std::string_view outer) && {
+    message.insert(0, std::string(outer) + ": ");
+    return std::move(*this);
+}
+
 Error errno_error(std::string_view what, int error_number) {
     auto kind = ErrorKind::io;
     switch (error_number) {

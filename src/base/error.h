@@ -35,10 +35,7 @@ struct Error {
     std::string hint;
 
     // Puts `outer` before the message: "outer: message".
-    Error within(std::string_view outer) && {
-        message.insert(0, std::string(outer) + ": ");
-        return std::move(*this);
-    }
+    Error within(std::string_view outer) &&;
     Error with_hint(std::string text) && {
         hint = std::move(text);
         return std::move(*this);

@@ -1,5 +1,7 @@
 #include "repo/config.h"
 
+#include <fmt/format.h>
+
 #include "repo/json_object.h"
 
 namespace holdfast {
@@ -87,9 +89,7 @@ Result<LoadedConfig> load_config(Store& store, std::stop_token stop) {
     auto copy = read(kConfigCopyKey);
     if (copy) {
         auto what = kind == ErrorKind::not_found ? "is missing" : "is damaged";
-        return LoadedConfig{*copy,
-                            {std::string(kConfigKey) + " " + what + ": its copy " +
-                             std::string(kConfigCopyKey) + " was used"}};
+        return LoadedConfig{*copy, {fmt::format("{} {}: its copy {} was used", kConfigKey, what, kConfigCopyKey)}};
     }
     auto copy_kind = copy.error().kind;
     if (copy_kind != ErrorKind::not_found && copy_kind != ErrorKind::damaged)

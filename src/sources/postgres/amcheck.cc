@@ -15,7 +15,9 @@ constexpr int kNoCorruption = 0, kCorruption = 2;
 
 std::string shown(std::string const& out, std::string const& err) {
     auto text = printable(out.empty() ? err : out);
-    return text.size() > kOutputShown ? text.substr(0, kOutputShown) + "…" : text;
+    if (text.size() <= kOutputShown) return text;
+    text.resize(kOutputShown);
+    return text += "…";
 }
 
 // The option takes a pattern: within quotes a name means itself.

@@ -44,7 +44,7 @@ Result<std::map<std::string, std::string>> parse(std::string const& conninfo) {
 }
 
 // As a value of a connection string: in quotes, quotes and backslashes escaped.
-std::string quoted(std::string_view value) {
+std::string quoted_value(std::string_view value) {
     std::string text = "'";
     for (char c : value) {
         if (c == '\'' || c == '\\') text += '\\';
@@ -72,7 +72,7 @@ Result<std::string> with_database(std::string const& conninfo, std::string_view 
     auto given = TRY(parse(conninfo));
     given["dbname"] = database;
     std::vector<std::string> words;
-    for (auto const& [keyword, value] : given) words.push_back(keyword + "=" + quoted(value));
+    for (auto const& [keyword, value] : given) words.push_back(keyword + "=" + quoted_value(value));
     return join(words, " ");
 }
 
