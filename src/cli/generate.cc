@@ -91,19 +91,26 @@ std::string bash_completion() {
         auto space = command.name.find(' ');
         if (space != std::string::npos) groups[command.name.substr(0, space)] += command.name.substr(space + 1) + " ";
         else words += command.name + " ";
-        cases += fmt::format("        '{}') own='{}' ;;\n", command.name, options);
+        cases += fmt::format("        '{0}'|'{0} '*) own='{1}' ;;\n", command.name, options);
     }
     std::string group_cases;
     for (auto const& [group, members] : groups) {
         words += group + " ";
         group_cases += fmt::format("        '{}') own='{}' ;;\n", group, members);
     }
-    std::string global;
-    for (auto const& option : global_options()) global += long_flag(option) + " ";
+    // The word behind an option that takes a value is no command.
+    std::string global, valued;
+    for (auto const& option : global_options()) {
+        global += long_flag(option) + " ";
+        if (option.value.empty()) continue;
+        for (auto const& flag : split(option.flag, ',')) valued += (valued.empty() ? "" : "|") + flag;
+    }
     return fmt::format(R"(# bash completion of holdfast; made by `holdfast generate bash-completion`
 _holdfast() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} command= word own=
+    local current=${{COMP_WORDS[COMP_CWORD]}} command= previous= word own=
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+        case $previous in {}) previous=; continue ;; esac
+        previous=$word
         case $word in -*) ;; *) command="${{command:+$command }}$word" ;; esac
     done
     case $command in
@@ -119,7 +126,7 @@ _holdfast() {{
 }}
 complete -o filenames -F _holdfast holdfast
 )",
-                       words, group_cases, cases, global);
+                       valued, words, group_cases, cases, global);
 }
 
 Command generate_command() {
