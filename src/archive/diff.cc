@@ -149,7 +149,7 @@ class LiveDiff {
     LiveDiff(Fetch& fetch, std::filesystem::path const& live, CompareOptions const& options,
              DifferenceVisit const& visit, std::stop_token stop)
         : fetch_(fetch), options_(options), filter_(options.exclude), visit_(visit), stop_(std::move(stop)),
-          base_(live.string()) {
+          base_(options.captured_root.empty() ? live.string() : options.captured_root) {
         while (base_.ends_with('/')) base_.pop_back();
         what_ = {.owners = options.owners, .times = options.times, .special_bits = options.special_bits};
     }

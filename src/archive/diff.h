@@ -30,7 +30,8 @@ struct CompareOptions {
     bool owners = true;
     bool times = true;
     bool special_bits = true;  // setuid, setgid and capabilities of files: a restore may leave them out
-    std::vector<std::string> exclude = {};  // as BackUpOptions::exclude, against the live paths
+    std::vector<std::string> exclude = {};  // as BackUpOptions::exclude
+    std::string captured_root = {};  // the path whose names `exclude` is against; empty: the live directory's
 };
 Result<void> diff_live(Fetch& fetch, Content const& tree, std::filesystem::path const& live,
                        CompareOptions const& options, DifferenceVisit const& visit, std::stop_token stop);

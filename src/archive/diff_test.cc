@@ -127,6 +127,11 @@ TEST_F(DiffTest, LiveTellsTheSame) {
     EXPECT_THAT(live(tree, options),
                 ElementsAre("content a/file: size 3 → 6", "metadata d: attribute user.x", "content link: ",
                             "metadata mode: mode 0644 → 0600"));
+    options.exclude = {"/srv/new", "/srv/becomes", "/srv/gone"};
+    options.captured_root = "/srv";
+    EXPECT_THAT(live(tree, options),
+                ElementsAre("content a/file: size 3 → 6", "metadata d: attribute user.x", "content link: ",
+                            "metadata mode: mode 0644 → 0600"));
     EXPECT_EQ(diff_live(fetch, tree, home / "nowhere", {}, {}, {}).error().kind, ErrorKind::not_found);
 }
 

@@ -38,15 +38,21 @@ void note_selection(RecoveryPoint& point, std::vector<std::string> const& paths,
     if (!exclude.empty()) point.attributes["exclude"] = to_lines(exclude);
 }
 
-Result<RestoreOptions> with_exclusions(RestoreContext const& context) {
-    auto options = context.options;
-    auto at = context.point.attributes.find("exclude");
-    if (at == context.point.attributes.end()) return options;
+Result<std::vector<std::string>> noted_exclusions(RecoveryPoint const& point) {
     std::vector<std::string> patterns;
+    auto at = point.attributes.find("exclude");
+    if (at == point.attributes.end()) return patterns;
     for (auto const& line : split(at->second, '\n')) {
         auto pattern = TRY(from_printable(line).within("the point's attribute 'exclude'"));
         patterns.push_back(std::move(pattern));
     }
+    return patterns;
+}
+
+Result<RestoreOptions> with_exclusions(RestoreContext const& context) {
+    auto options = context.options;
+    auto patterns = TRY(noted_exclusions(context.point));
+    if (patterns.empty()) return options;
     // Patterns are against absolute paths; a restore names what is below its target.
     auto base = context.point.root + "/";
     for (auto const& part : split(context.path, '/')) {

@@ -57,6 +57,8 @@ struct RestoreContext {
 // Notes in the point what was asked for: attributes "paths" and "exclude", a line of printable() for each.
 void note_selection(RecoveryPoint& point, std::vector<std::string> const& paths,
                     std::vector<std::string> const& exclude);
+// The patterns that note_selection() noted: what the capture passed over.
+Result<std::vector<std::string>> noted_exclusions(RecoveryPoint const& point);
 // The options of the restore, extended by what the capture passed over: that is not foreign in the target.
 Result<RestoreOptions> with_exclusions(RestoreContext const& context);
 // The progress of the restore, with the totals that the point knows when all of it is restored.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "archive/source.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -63,7 +64,9 @@ Result<int> run_diff(Invocation& invocation) {
                         "restore the point and compare, or name a second point");
         }
         auto live = invocation.value("live").value_or(from.root);
-        TRY(diff_live(*opened.fetch, from.tree, live, {}, visit, invocation.stop));
+        auto exclude = TRY(noted_exclusions(from));
+        TRY(diff_live(*opened.fetch, from.tree, live, {.exclude = std::move(exclude), .captured_root = from.root}, visit,
+                      invocation.stop));
     }
     output.line(count == 0 ? "no differences" : fmt::format("{} difference{}", count, count == 1 ? "" : "s"));
     output.document(nlohmann::json{{"event", "end"}, {"differences", count}}.dump());
