@@ -8,6 +8,8 @@
 #include <cstring>
 #include <memory>
 
+#include "codec/planes.h"
+
 namespace holdfast {
 namespace {
 
@@ -33,11 +35,9 @@ constexpr std::size_t kSampleSlices = 8;
 constexpr std::size_t kSampleSliceBytes = 4096;
 constexpr std::size_t kSampleBytes = kSampleSlices * kSampleSliceBytes;
 
-}  // namespace
-
-bool looks_incompressible(ByteView raw) {
-    // Below this, compressing all of it costs as much as a sample.
-    if (raw.size() < 2 * kSampleBytes) return false;
+// Bytes that zstd makes of kSampleBytes out of `raw`, which has twice as many at least; nothing when
+// memory is short.
+std::size_t zstd_sample(ByteView raw) {
     std::array<std::uint8_t, kSampleBytes> sample;
     auto stride = (raw.size() - kSampleSliceBytes) / (kSampleSlices - 1);
     for (std::size_t i = 0; i < kSampleSlices; ++i) {
@@ -46,26 +46,62 @@ bool looks_incompressible(ByteView raw) {
     }
     std::array<std::uint8_t, ZSTD_COMPRESSBOUND(kSampleBytes)> packed;
     auto* context = compressor();
-    if (!context) return false;
+    if (!context) return 0;
     auto size = ZSTD_compressCCtx(context, packed.data(), packed.size(), sample.data(),
                                   sample.size(), 1);
-    return !ZSTD_isError(size) && size > kSampleBytes - kSampleBytes / 32;
+    return ZSTD_isError(size) ? 0 : size;
 }
 
-Result<Encoded> encode_frame(ByteView raw, int zstd_level, Bytes& scratch) {
-    assert(!raw.empty() && raw.size() <= kFrameRawBytesMax);
-    Encoded plain{Codec::raw, raw};
-    if (looks_incompressible(raw)) return plain;
+bool wins(std::size_t size, std::size_t raw) { return size <= raw - raw / 64 && size < raw; }
+
+// zstd of all of it, in scratch[at…].
+Result<Encoded> encode_zstd(ByteView raw, int level, Bytes& scratch, std::size_t at) {
     auto* context = compressor();
     if (!context) return fail(ErrorKind::internal, "compress: out of memory");
-    if (auto bound = ZSTD_compressBound(raw.size()); scratch.size() < bound) scratch.resize(bound);
-    auto size = ZSTD_compressCCtx(context, scratch.data(), scratch.size(), raw.data(), raw.size(),
-                                  std::clamp(zstd_level, kZstdLevelMin, kZstdLevelMax));
+    auto bound = ZSTD_compressBound(raw.size());
+    if (scratch.size() < at + bound) scratch.resize(at + bound);
+    auto size = ZSTD_compressCCtx(context, scratch.data() + at, bound, raw.data(), raw.size(),
+                                  std::clamp(level, kZstdLevelMin, kZstdLevelMax));
     if (ZSTD_isError(size)) {
         return fail(ErrorKind::internal, std::string("compress: ") + ZSTD_getErrorName(size));
     }
-    if (size > raw.size() - raw.size() / 64 || size >= raw.size()) return plain;
-    return Encoded{Codec::zstd, ByteView(scratch).first(size)};
+    return Encoded{Codec::zstd, ByteView(scratch).subspan(at, size)};
+}
+
+Result<Encoded> encode_numbers(ByteView raw, EncodeOptions options, Bytes& scratch) {
+    auto room = planes_bytes_max(raw.size());
+    if (scratch.size() < room) scratch.resize(room);
+    auto size = encode_planes(raw, options.element, ByteSpan(scratch).first(room));
+    // Numbers that repeat (indices, masks, a table of few values) are zstd's: worth the whole only when the
+    // sample is clearly smaller. Of little data the whole costs no more than a sample.
+    if (raw.size() >= 2 * kSampleBytes) {
+        auto sample = zstd_sample(raw);
+        if (sample == 0 || sample * raw.size() / kSampleBytes > size - size / 16) sample = 0;
+        if (sample == 0) return Encoded{Codec::planes, ByteView(scratch).first(size)};
+    }
+    auto zstd = TRY(encode_zstd(raw, options.zstd_level, scratch, room));
+    if (zstd.bytes.size() < size) return zstd;
+    return Encoded{Codec::planes, ByteView(scratch).first(size)};
+}
+
+}  // namespace
+
+bool looks_incompressible(ByteView raw) {
+    // Below this, compressing all of it costs as much as a sample.
+    if (raw.size() < 2 * kSampleBytes) return false;
+    return zstd_sample(raw) > kSampleBytes - kSampleBytes / 32;
+}
+
+Result<Encoded> encode_frame(ByteView raw, EncodeOptions options, Bytes& scratch) {
+    assert(!raw.empty() && raw.size() <= kFrameRawBytesMax);
+    Encoded plain{Codec::raw, raw};
+    if (options.element != Element::none) {
+        auto numbers = TRY(encode_numbers(raw, options, scratch));
+        return wins(numbers.bytes.size(), raw.size()) ? numbers : plain;
+    }
+    if (looks_incompressible(raw)) return plain;
+    auto encoded = TRY(encode_zstd(raw, options.zstd_level, scratch, 0));
+    return wins(encoded.bytes.size(), raw.size()) ? encoded : plain;
 }
 
 Result<void> decode_frame(Codec codec, ByteView stored, ByteSpan raw) {
@@ -93,6 +129,7 @@ Result<void> decode_frame(Codec codec, ByteView stored, ByteSpan raw) {
             }
             return {};
         }
+        case Codec::planes: return decode_planes(stored, raw);
     }
     return fail(ErrorKind::damaged,
                 "frame: unknown codec " + std::to_string(static_cast<unsigned>(codec)),

@@ -32,7 +32,7 @@ struct Kept {
 };
 Result<Kept> encoded_frame(ByteView raw, int level) {
     Bytes scratch;
-    auto encoded = TRY(encode_frame(raw, level, scratch));
+    auto encoded = TRY(encode_frame(raw, {.zstd_level = level}, scratch));
     return Kept{encoded.codec, {encoded.bytes.begin(), encoded.bytes.end()}};
 }
 
@@ -79,14 +79,14 @@ TEST(Codec, HeedsTheLevelAndBoundsIt) {
 TEST(Codec, UsesItsScratchAgain) {
     Bytes scratch;
     auto text = text_bytes(1 << 20);
-    auto first = encode_frame(text, 3, scratch);
+    auto first = encode_frame(text, {.zstd_level = 3}, scratch);
     Bytes kept(first->bytes.begin(), first->bytes.end());
     auto const* data = scratch.data();
-    EXPECT_EQ(encode_frame(text_bytes(1000), 3, scratch)->bytes.data(), data);
-    auto again = encode_frame(text, 3, scratch);
+    EXPECT_EQ(encode_frame(text_bytes(1000), {.zstd_level = 3}, scratch)->bytes.data(), data);
+    auto again = encode_frame(text, {.zstd_level = 3}, scratch);
     EXPECT_EQ(Bytes(again->bytes.begin(), again->bytes.end()), kept);
     auto raw = random_bytes(1 << 20, 1);
-    EXPECT_EQ(encode_frame(raw, 3, scratch)->bytes.data(), raw.data());
+    EXPECT_EQ(encode_frame(raw, {.zstd_level = 3}, scratch)->bytes.data(), raw.data());
 }
 
 TEST(Codec, RefusesABomb) {
@@ -129,7 +129,7 @@ TEST(Codec, RefusesEveryOtherLength) {
 
 TEST(Codec, RefusesAnUnknownCodec) {
     Bytes out(4);
-    EXPECT_EQ(decode_frame(static_cast<Codec>(2), out, out).error().kind, ErrorKind::damaged);
+    EXPECT_EQ(decode_frame(static_cast<Codec>(3), out, out).error().kind, ErrorKind::damaged);
 }
 
 TEST(Codec, SurvivesFlippedBytes) {

@@ -109,7 +109,7 @@ Result<PackDirectory> decode_directory(ByteReader& reader) {
         auto reserved = reader.u16();
         frame.stored = reader.u32();
         frame.chunks = reader.u32();
-        if (frame.codec != Codec::raw && frame.codec != Codec::zstd) {
+        if (frame.codec != Codec::raw && frame.codec != Codec::zstd && frame.codec != Codec::planes) {
             return malformed("directory: unknown codec");
         }
         if (frame.kind < ChunkKind::data || frame.kind > ChunkKind::extents) {

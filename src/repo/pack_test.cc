@@ -48,7 +48,7 @@ Example make_example(std::uint64_t seed = 1, std::size_t scale = 1) {
         }
         auto raw = join(chunks);
         Bytes scratch;
-        auto encoded = encode_frame(raw, 3, scratch).value();
+        auto encoded = encode_frame(raw, {.zstd_level = 3}, scratch).value();
         auto& frame = builder->reserve(encoded.codec, kind, encoded.bytes.size(), records);
         EXPECT_TRUE(builder->seal(frame, encoded.bytes, raw));
         example.raws.push_back(raw);
@@ -212,7 +212,7 @@ TEST(Pack, BadMemoryIsFoundBeforeThePut) {
     auto builder = builder_for(example, random);
     Bytes raw(100'000, 'x');
     Bytes scratch;
-    auto encoded = encode_frame(raw, 3, scratch).value();
+    auto encoded = encode_frame(raw, {.zstd_level = 3}, scratch).value();
     raw[50'000] ^= 1;  // a bit flips between compression and comparison
     std::vector<PackChunk> chunks = {{ChunkId{}, 100'000}};
     auto& frame = builder->reserve(encoded.codec, ChunkKind::data, encoded.bytes.size(), chunks);

@@ -152,7 +152,7 @@ Result<void> Pipeline::submit_frame(ChunkKind kind, Slice raw, std::vector<PackC
 
 Result<void> Pipeline::seal_frame(FrameTask& task) {
     static thread_local Bytes scratch;
-    auto encoded = TRY(encode_frame(task.raw.bytes, limits_.zstd_level, scratch));
+    auto encoded = TRY(encode_frame(task.raw.bytes, {.zstd_level = limits_.zstd_level}, scratch));
 
     // A frame's place is given when its size is known; packs fill in about the order of the data.
     std::shared_ptr<OpenPack> pack;
