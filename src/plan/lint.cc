@@ -27,6 +27,7 @@ class Lint : ReferenceChecker {
         rehearsals();
         provable_drills();
         engines();
+        incidents();
         scenarios();
         runbooks();
         contacts();
@@ -228,6 +229,26 @@ class Lint : ReferenceChecker {
                 warn("repositories/" + repository.name + "/lock",
                      "this version cannot lock objects: who may delete them still can",
                      "give the bucket a default retention (Object Lock), until it can");
+        }
+    }
+
+    // The same of the incident and of what it measures.
+    void incidents() {
+        auto const* hint = "keep it on paper, until it can";
+        if (!plan.communications.empty())
+            warn("communications", "this version cannot keep these deadlines: nobody is told by itself", hint);
+        if (!plan.after.empty())
+            warn("after", "this version cannot follow what is due after a recovery", hint);
+        if (plan.limits.memory || plan.limits.upload || plan.limits.download)
+            warn("limits", "this version cannot keep to them", "limit the process from outside, until it can");
+        for (auto const& service : plan.services) {
+            if (service.probe)
+                warn("services/" + service.name + "/probe", "this version cannot probe services: whether it works is not measured",
+                     "check it by a step or a drill's check that queries its database");
+        }
+        for (auto const& drill : plan.drills) {
+            if (drill.communications)
+                warn("drills/" + drill.name + "/communications", "this version cannot rehearse the notifications", hint);
         }
     }
 
