@@ -143,6 +143,12 @@ class SystemFileSystem : public FileSystem {
         return failed("publish", to);
     }
 
+    Result<void> replace(std::string const& from, std::string const& to) override {
+        if (::rename(from.c_str(), to.c_str()) != 0)
+            return failed("replace", to);
+        return {};
+    }
+
     Result<void> remove(std::string const& path) override {
         if (::unlink(path.c_str()) != 0)
             return not_read("remove", path);

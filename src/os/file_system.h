@@ -62,6 +62,9 @@ class FileSystem {
     // (`exists`). `from` may name it still: remove it afterwards. Not durable before
     // sync_directory(parent of `to`). not_found when `from` or the directory of `to` is missing.
     virtual Result<void> publish(std::string const& from, std::string const& to) = 0;
+    // Gives the file `from` the name `to`, in one instant and in the place of whatever file has it. Not
+    // durable before sync_directory(parent of `to`). not_found as publish().
+    virtual Result<void> replace(std::string const& from, std::string const& to) = 0;
     // Removes a file.
     virtual Result<void> remove(std::string const& path) = 0;
     // Makes one directory. `exists` when the name is taken, by whatever.

@@ -256,6 +256,19 @@ Result<void> SimulatedFileSystem::publish(std::string const& from, std::string c
     return {};
 }
 
+Result<void> SimulatedFileSystem::replace(std::string const& from, std::string const& to) {
+    std::lock_guard lock(mutex_);
+    auto what = quoted("replace", to);
+    TRY(begin(what));
+    auto node = find(from);
+    if (!node)
+        return fail(ErrorKind::not_found, what + ": No such file or directory");
+    auto directory = TRY(find_directory_of(to, what));
+    directory->names.insert_or_assign(last_name(to), node);
+    find(parent_directory(from))->names.erase(last_name(from));
+    return {};
+}
+
 Result<void> SimulatedFileSystem::remove(std::string const& path) {
     std::lock_guard lock(mutex_);
     auto what = quoted("remove", path);

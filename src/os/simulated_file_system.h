@@ -55,6 +55,7 @@ class SimulatedFileSystem : public FileSystem {
     Result<std::unique_ptr<NewFile>> create(std::string const& path, unsigned mode) override;
     Result<std::unique_ptr<OldFile>> open(std::string const& path) override;
     Result<void> publish(std::string const& from, std::string const& to) override;
+    Result<void> replace(std::string const& from, std::string const& to) override;
     Result<void> remove(std::string const& path) override;
     Result<void> make_directory(std::string const& path, unsigned mode) override;
     Result<void> sync_directory(std::string const& path) override;

@@ -136,6 +136,27 @@ TEST_P(StoreConformance, OtherBytesAreRefusedAndTheOldOnesStay) {
     EXPECT_EQ(store().get(key("a/b"), {}), bytes);
 }
 
+TEST_P(StoreConformance, ReplacePutsOneObjectInThePlaceOfAnother) {
+    put("packs/aa/one", noise(10'000, 3));
+    put("packs/aa/two", noise(10, 4));
+    for (std::size_t size : {10'000, 20'000, 1, 0, (5 << 20) + 3}) {
+        auto bytes = noise(size, static_cast<std::uint32_t>(size + 5));
+        for (int again = 0; again < 2; ++again) {
+            auto done = store().replace(key("packs/aa/one"), bytes, {});
+            ASSERT_TRUE(done) << size << ": " << done.error().message;
+            EXPECT_EQ(store().get(key("packs/aa/one"), {}) == bytes, true) << size;
+        }
+        EXPECT_EQ(store().head(key("packs/aa/one"), {})->size, size);
+    }
+    EXPECT_EQ(store().get(key("packs/aa/two"), {}), noise(10, 4));
+    // One that is gone is put.
+    ASSERT_TRUE(store().replace(key("packs/bb/three"), as_bytes("3"), {}));
+    EXPECT_EQ(store().get(key("packs/bb/three"), {}), to_bytes("3"));
+    EXPECT_EQ(list(""), (std::vector<std::string>{"packs/aa/one", "packs/aa/two", "packs/bb/three"}));
+    // And from then on it is as put-once as any other.
+    EXPECT_EQ(kind_of(store().put(key("packs/bb/three"), as_bytes("4"), {})), ErrorKind::exists);
+}
+
 TEST_P(StoreConformance, RangesAreExact) {
     auto bytes = noise(10'000, 4);
     put("a", bytes);

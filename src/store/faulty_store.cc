@@ -104,6 +104,10 @@ Result<void> FaultyStore::put(ObjectKey const& key, std::span<ByteView const> pa
                              [&] { return inner_.put(key, parts, stop); });
 }
 
+Result<void> FaultyStore::replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) {
+    return with_faults<void>(Operation::replace, key.text(), [&] { return inner_.replace(key, bytes, stop); });
+}
+
 Result<Bytes> FaultyStore::get(ObjectKey const& key, std::stop_token stop) {
     return with_faults<Bytes>(Operation::get, key.text(), [&]() -> Result<Bytes> {
         auto damage = damage_of(key);

@@ -12,7 +12,7 @@ namespace holdfast {
 // A store that lies or fails on demand, over one that does not. For tests.
 class FaultyStore : public Store {
   public:
-    enum class Operation { put, get, get_range, head, list, remove };
+    enum class Operation { put, replace, get, get_range, head, list, remove };
     // Whether a failing operation had its effect: the answer can get lost on the way back.
     enum class Effect { none, done };
 
@@ -38,6 +38,7 @@ class FaultyStore : public Store {
     using Store::put;
     Result<void> put(ObjectKey const& key, std::span<ByteView const> parts,
                      std::stop_token stop) override;
+    Result<void> replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) override;
     Result<Bytes> get(ObjectKey const& key, std::stop_token stop) override;
     Result<Bytes> get_range(ObjectKey const& key, std::uint64_t offset, std::uint64_t length,
                             std::stop_token stop) override;

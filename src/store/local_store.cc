@@ -147,6 +147,22 @@ Result<void> LocalStore::put_object(ObjectKey const& key, std::span<ByteView con
     }
 }
 
+Result<void> LocalStore::replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) {
+    auto replace_object = [&]() -> Result<void> {
+        TRY(check(stop));
+        auto path = path_of(key);
+        TRY(ensure_directory(parent_directory(path)));
+        auto temporary = TRY(write_temporary({&bytes, 1}, stop));
+        auto replaced = files_.replace(temporary, path);
+        if (!replaced) {
+            (void)files_.remove(temporary);
+            return replaced;
+        }
+        return files_.sync_directory(parent_directory(path));
+    };
+    return replace_object().within(fmt::format("replace object '{}'", key.text()));
+}
+
 // Looks whether the object is there already, byte by byte.
 Result<LocalStore::Found> LocalStore::compare(std::string const& path,
                                               std::span<ByteView const> parts,

@@ -179,6 +179,34 @@ TEST(LocalStoreCrash, PowerLossAtEveryOperationKeepsThePromises) {
     }
 }
 
+// The object is always the old one or the new one, and the new one once that was said.
+TEST(LocalStoreCrash, PowerLossWithinAReplaceLeavesTheOldObjectOrTheNewOne) {
+    ObjectKey key("packs/0a/one");
+    auto const before = content_of("before", 3000);
+    auto const after = content_of("after", 3000);
+    for (std::uint64_t at = 0, replaced = 0; replaced < 2; ++at) {
+        for (auto data : kUnsynced) {
+            for (auto names : kUnsynced) {
+                auto scene = fmt::format("operation {}, data {}, names {}", at, static_cast<int>(data),
+                                         static_cast<int>(names));
+                SimulatedFileSystem files(at);
+                auto store = open_simulated(files, "dead");
+                ASSERT_TRUE(store->put(key, before, {}));
+                files.crash_at(files.operations() + at);
+                auto done = store->replace(key, after, {});
+                files.lose_power({.data = data, .names = names});
+                auto again = open_simulated(files);
+                auto got = again->get(key, {});
+                ASSERT_TRUE(got) << scene << ": " << got.error().message;
+                EXPECT_TRUE(*got == after || (!done && *got == before)) << scene;
+                EXPECT_THAT(names_in(files, "/store/.tmp"), IsEmpty()) << scene;
+                if (done)
+                    replaced = 2;
+            }
+        }
+    }
+}
+
 TEST(LocalStoreCrash, EveryFailingOperationIsToldAndLeavesNoHalf) {
     auto operations = operations_of_all_actions();
     for (std::uint64_t at = 0; at < operations; ++at) {

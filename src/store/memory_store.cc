@@ -25,6 +25,13 @@ Result<void> MemoryStore::put(ObjectKey const& key, std::span<ByteView const> pa
     return {};
 }
 
+Result<void> MemoryStore::replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) {
+    TRY(check(stop));
+    std::lock_guard lock(mutex_);
+    objects_.insert_or_assign(key.text(), Object{Bytes(bytes.begin(), bytes.end()), clock_.now()});
+    return {};
+}
+
 Result<Bytes> MemoryStore::get(ObjectKey const& key, std::stop_token stop) {
     TRY(check(stop));
     std::lock_guard lock(mutex_);

@@ -185,6 +185,24 @@ Result<bool> S3Store::put_whole(ObjectKey const& key, std::span<ByteView const> 
     return true;
 }
 
+// In one piece, whatever its size: parts would be put together under the condition that put() needs.
+Result<void> S3Store::replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) {
+    TRY(check(stop));
+    auto sha256 = s3::hex_sha256({&bytes, 1});
+    auto hash = TRY(from_hex(sha256));
+    auto done = client_.send(
+        {.method = "PUT",
+         .key = key.text(),
+         .headers = {{s3::kHashHeader, sha256}, {"x-amz-checksum-sha256", s3::base64(hash)}},
+         .body = {&bytes, 1},
+         .body_sha256 = sha256,
+         .fault = [](HttpAnswer const& answer) { return s3::error_in_success(answer, ""); }},
+        stop);
+    if (!done)
+        return failed(std::move(done.error()));
+    return {};
+}
+
 // Byte by byte: what stands in an object's metadata was written by whoever put it.
 Result<S3Store::Found> S3Store::compare(ObjectKey const& key, std::span<ByteView const> parts,
                                         std::uint64_t size, std::stop_token const& stop) {

@@ -44,6 +44,7 @@ class S3Store : public Store {
     using Store::put;
     Result<void> put(ObjectKey const& key, std::span<ByteView const> parts,
                      std::stop_token stop) override;
+    Result<void> replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) override;
     Result<Bytes> get(ObjectKey const& key, std::stop_token stop) override;
     Result<Bytes> get_range(ObjectKey const& key, std::uint64_t offset, std::uint64_t length,
                             std::stop_token stop) override;

@@ -36,7 +36,7 @@ struct ObjectInfo {
     Time modified;  // by the store's clock: a hint, never a proof
 };
 
-// Objects that are written once and never changed. Every method is thread-safe and may be repeated.
+// Objects that are written once and never changed, except to mend them. Every method is thread-safe and may be repeated.
 //
 // Errors of every method: unreachable (the store does not answer, retry), no_space, io, cancelled.
 class Store {
@@ -52,6 +52,11 @@ class Store {
     Result<void> put(ObjectKey const& key, ByteView bytes, std::stop_token stop) {
         return put(key, std::span<ByteView const>(&bytes, 1), stop);
     }
+
+    // Puts the object in the place of the one that `key` names, if any: for mending what is damaged, and for
+    // nothing else. On success it survives power loss. On failure, and after a crash at any instant, `key`
+    // holds what it held before or the whole new object.
+    virtual Result<void> replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) = 0;
 
     // The whole object. not_found when there is none.
     virtual Result<Bytes> get(ObjectKey const& key, std::stop_token stop) = 0;
