@@ -1,6 +1,6 @@
 // How fast bytes go into a repository and come out, and what that costs.
 //
-//     bench_repository [MiB] [threads] [directory]
+//     bench_repository [MiB] [threads] [directory or -] [parity in per cent]
 //
 // Without a directory the store is memory that keeps nothing but what is read back.
 
@@ -53,12 +53,13 @@ void must(auto const& result) {
 }
 
 // Bytes are made a megabyte at a time, before they are measured.
-void run(TestRepository& repository, std::string_view name, std::size_t mebibytes, Bytes const& pattern) {
+void run(TestRepository& repository, std::string_view name, std::size_t mebibytes, unsigned parity,
+         Bytes const& pattern) {
     IngestStatistics statistics;
     Content content;
     {
         Measurement measurement;
-        auto ingest = repository.begin_ingest({}, {});
+        auto ingest = repository.begin_ingest({.parity_percent = parity}, {});
         must(ingest);
         auto stream = (*ingest)->open_stream(ChunkKind::data, {});
         Bytes piece(pattern);
@@ -108,13 +109,14 @@ int main(int argc, char** argv) {
     std::size_t mebibytes = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1024;
     unsigned threads = argc > 2 ? static_cast<unsigned>(std::strtoul(argv[2], nullptr, 10)) : 2;
     std::unique_ptr<Store> store = std::make_unique<MemoryStore>();
-    if (argc > 3) {
+    if (argc > 3 && std::string_view(argv[3]) != "-") {
         auto opened = open_store(argv[3], {.create = true});
         must(opened);
         store = std::move(*opened);
     }
+    auto parity = argc > 4 ? static_cast<unsigned>(std::strtoul(argv[4], nullptr, 10)) : kParityPercentDefault;
     auto executor = make_thread_executor(threads);
     TestRepository repository(*store, *executor, system_random(), generate_first_bundle(system_random(), "bench"));
-    run(repository, "random", mebibytes, noise(1 << 20, 1));
-    run(repository, "compressible", mebibytes, prose(1 << 20, 1));
+    run(repository, "random", mebibytes, parity, noise(1 << 20, 1));
+    run(repository, "compressible", mebibytes, parity, prose(1 << 20, 1));
 }

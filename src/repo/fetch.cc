@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "repo/index.h"
+#include "repo/mend.h"
 #include "repo/repository_parts.h"
 
 namespace holdfast {
@@ -126,19 +127,19 @@ class FetchImpl : public Fetch {
         for (std::size_t i = 0; i < left.size(); ++i) left[i] = i;
         // Each round tries the next location of what the round before could not read.
         for (std::size_t round = 0; !left.empty(); ++round) {
-            std::vector<Want> found;
+            std::vector<Want> found, failed;
             for (auto index : left) {
                 auto locations = index_->find(wants[index]);
                 if (round < locations.size()) {
                     found.push_back({index, locations[round]});
+                } else if (!locations.empty()) {
+                    failed.push_back({index, locations.front()});
                 } else {
-                    auto known = batch->failures.find(index);
-                    auto error = known == batch->failures.end() ? unknown(wants[index])
-                                                                : std::move(known->second);
-                    TRY(sink(index, Result<ByteView>(fail(std::move(error)))));
+                    TRY(sink(index, Result<ByteView>(fail(unknown(wants[index])))));
                 }
                 if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
             }
+            TRY(deliver_mended(*batch, std::move(failed)));
             TRY(run(batch, plan(std::move(found))));
             left = std::exchange(batch->again, {});
             std::sort(left.begin(), left.end());
@@ -158,6 +159,8 @@ class FetchImpl : public Fetch {
             if (!is_local(raw.error().kind)) return fail(std::move(raw.error()));
             error = at(location, id, std::move(raw.error()));
         }
+        auto mended = mended_chunk(id, stop);
+        if (mended || !is_local(mended.error().kind)) return mended;
         return fail(std::move(error));
     }
 
@@ -443,6 +446,63 @@ class FetchImpl : public Fetch {
         batch.failures.insert_or_assign(want.index, std::move(error));
     }
 
+    // The last resort, for chunks that none of their places gave: pack by pack, what parity brings back.
+    Result<void> deliver_mended(Batch& batch, std::vector<Want> wants) {
+        std::ranges::stable_sort(wants, {}, [](Want const& want) { return want.location.pack_number; });
+        for (auto const& want : wants) {
+            auto mended = mended_chunk(batch.wants[want.index], batch.stop);
+            if (!mended && !is_local(mended.error().kind)) return fail(std::move(mended.error()));
+            if (mended) {
+                TRY(batch.sink(want.index, Result<ByteView>(ByteView(*mended))));
+                continue;
+            }
+            // Why it was not there says more than why it could not be mended.
+            TRY(batch.sink(want.index, Result<ByteView>(fail(batch.failures.at(want.index)))));
+        }
+        return {};
+    }
+
+    Result<Bytes> mended_chunk(ChunkId const& id, std::stop_token stop) {
+        auto error = unknown(id);
+        // One at a time: a whole pack is in memory.
+        std::lock_guard lock(mended_mutex_);
+        for (auto const& location : index_->find(id)) {
+            auto pack = mended_pack(location, stop);
+            if (!pack && !is_local(pack.error().kind)) return fail(std::move(pack.error()));
+            if (!pack) {
+                error = at(location, id, std::move(pack.error()));
+                continue;
+            }
+            auto key = PackKey::derive(repository_.keys().repository, data_, location.header);
+            if (!key) return fail(std::move(key.error()));
+            FrameScratch scratch;
+            auto sealed = pack->subspan(location.frame_offset, location.frame.stored);
+            auto raw = open_frame(*key, location.frame_number, location.frame, sealed, scratch);
+            if (!raw) continue;
+            auto bytes = raw->subspan(location.offset, location.length);
+            if (id_of(bytes) == id) return Bytes(bytes.begin(), bytes.end());
+        }
+        return fail(std::move(error));
+    }
+
+    // With mended_mutex_. The last one is kept: its neighbours are likely to be asked for next.
+    Result<ByteView> mended_pack(ChunkLocation const& location, std::stop_token stop) {
+        auto number = location.pack_number;
+        if (auto known = unmendable_.find(number); known != unmendable_.end()) return fail(known->second);
+        if (mended_number_ != number) {
+            mended_number_.reset();
+            mended_bytes_ = {};
+            auto bytes = read_mended(repository_.store(), location.pack, location.pack_bytes, stop);
+            if (!bytes) {
+                if (is_local(bytes.error().kind)) unmendable_.emplace(number, bytes.error());
+                return fail(std::move(bytes.error()));
+            }
+            mended_bytes_ = std::move(*bytes);
+            mended_number_ = number;
+        }
+        return ByteView(mended_bytes_);
+    }
+
     // The raw frame, from the cache or the store.
     Result<std::shared_ptr<Bytes const>> cached_frame(ChunkLocation const& location, std::stop_token stop) {
         std::pair key(location.pack_number, location.frame_number);
@@ -479,6 +539,11 @@ class FetchImpl : public Fetch {
 
     std::mutex scratch_mutex_;
     std::vector<std::unique_ptr<Scratch>> scratches_;
+
+    std::mutex mended_mutex_;
+    std::optional<std::uint32_t> mended_number_;  // of the pack that mended_bytes_ is
+    Bytes mended_bytes_;
+    std::map<std::uint32_t, Error> unmendable_;
 
     using FrameKey = std::pair<std::uint32_t, std::uint32_t>;
     struct CachedFrame {

@@ -235,7 +235,7 @@ TEST_P(FetchTest, APoisonedLocationIsPassedOver) {
     auto garbage = to_bytes("garbage");
     std::vector<PackChunk> chunks = {{wants[0], 7}};
     ASSERT_TRUE(builder->seal(builder->reserve(Codec::raw, ChunkKind::data, 7, chunks), garbage, garbage));
-    auto pack = std::move(*builder).finish();
+    auto pack = std::move(*builder).finish(0);
     ASSERT_TRUE(store.put(pack_key(pack.summary.id), pack.views(), {}));
     std::vector<PackSummary> packs = {pack.summary};
     auto segment = rogue.seal(DocumentKind::index, encode_segment(packs));

@@ -49,8 +49,7 @@ Result<std::vector<PackSummary>> decode_segment(ByteView plain) {
         pack.directory = TRY(std::move(directory).within("index segment"));
         std::uint64_t end = kPackHeaderBytes;
         for (auto const& frame : pack.directory.frames) end += frame.stored;
-        auto trailer = trailer_bytes(pack.bytes);
-        if (!trailer || end > pack.bytes - *trailer) return malformed("frames beyond their pack's end");
+        if (pack.bytes > kPackBytesMax || end >= pack.bytes) return malformed("frames beyond their pack's end");
     }
     if (!reader.done()) return malformed("bytes behind its end");
     return packs;
@@ -174,6 +173,7 @@ std::vector<ChunkLocation> Index::find(ChunkId const& id) const {
         auto end = index + 1 < frame.first_chunk + frame.chunks ? chunks_[index + 1].offset : frame.raw;
         ChunkLocation location{.pack = pack.pack.id,
                                .header = pack.pack.header,
+                               .pack_bytes = pack.pack.bytes,
                                .pack_number = frame.pack,
                                .frame_number = entry.frame - pack.first_frame,
                                .frame = {.codec = frame.codec,

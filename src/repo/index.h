@@ -26,6 +26,7 @@ ObjectKey segment_key(ByteView object);
 struct ChunkLocation {
     PackId pack;
     PackHeader header;
+    std::uint64_t pack_bytes = 0;    // of the object
     std::uint32_t pack_number = 0;   // in this index: the same for all chunks of one pack
     std::uint32_t frame_number = 0;  // in the pack
     PackFrame frame;

@@ -7,6 +7,7 @@
 #include "os/executor.h"
 #include "repo/content.h"
 #include "repo/layout.h"
+#include "repo/pack_trailer.h"
 
 namespace holdfast {
 
@@ -15,6 +16,7 @@ struct IngestLimits {
     std::size_t packs_in_flight_max = 2;       // closed and not yet stored
     std::size_t frames_in_flight_bytes = 32u << 20;  // raw bytes between chunker and pack
     int zstd_level = 3;
+    unsigned parity_percent = kParityPercentDefault;  // of each pack; 0 to kParityPercentMax
 };
 
 struct IngestStatistics {

@@ -1,10 +1,13 @@
 #include "repo/object_check.h"
 
+#include <fmt/format.h>
+
 #include <cassert>
 
 #include "repo/certificates.h"
 #include "repo/config.h"
 #include "repo/hold.h"
+#include "repo/index.h"
 #include "repo/lease.h"
 #include "repo/pack.h"
 #include "repo/receipt.h"
@@ -51,7 +54,56 @@ Result<void> check_key_object(Repository& repository, std::string const& key, By
     return {};
 }
 
+// The header of an envelope is in the clear.
+Result<void> check_bare_document(std::optional<RepositoryId> const& repository, ByteView object) {
+    if (object.size() < kEnvelopeOverheadBytes) {
+        return fail(ErrorKind::damaged, fmt::format("has {} bytes, which is less than any document", object.size()));
+    }
+    if (as_text(object.first(4)) != "HFE1") return fail(ErrorKind::damaged, "is no document");
+    auto of = RepositoryId::from_bytes(object.subspan(5, RepositoryId::kSize));
+    if (repository && of != *repository) {
+        return fail(ErrorKind::damaged, "belongs to another repository (" + of.brief() + ")");
+    }
+    return {};
+}
+
+Result<void> check_bare_pack(std::string const& key, ByteView object) {
+    auto trailer = TRY(check_sectors(object));
+    auto hash = sha256(object.subspan(trailer.directory_offset, trailer.directory_bytes));
+    auto id = PackId::from_bytes(hash);
+    if (pack_key(id).text() != key) return fail(ErrorKind::damaged, "holds pack " + id.brief() + " under this name");
+    return {};
+}
+
 }  // namespace
+
+Result<void> check_bare_object(std::optional<RepositoryId> const& repository, std::string const& key,
+                               ByteView object) {
+    switch (room_of(key)) {
+        case ObjectRoom::pack:
+            return check_bare_pack(key, object);
+        case ObjectRoom::index:
+            if (segment_key(object).text() != key) return fail(ErrorKind::damaged, "holds other bytes than its name says");
+            break;
+        case ObjectRoom::point: {
+            auto name = TRY(parse_point_key(key));
+            auto hash = sha256(object);
+            if (PointId::from_bytes(hash) != name.id) return fail(ErrorKind::damaged, "holds other bytes than its name says");
+            break;
+        }
+        case ObjectRoom::config:
+            TRY(parse_config(as_text(object)));
+            return {};
+        case ObjectRoom::key:
+            TRY(read_certificate(object, std::nullopt));
+            return {};
+        case ObjectRoom::unknown:
+            return {};
+        default:
+            break;
+    }
+    return check_bare_document(repository, object);
+}
 
 ObjectRoom room_of(std::string_view key) {
     if (key == kConfigKey || key == kConfigCopyKey) return ObjectRoom::config;

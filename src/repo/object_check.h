@@ -26,4 +26,10 @@ ObjectRoom room_of(std::string_view key);
 Result<void> check_object(Repository& repository, CertificateLookup const& certificates,
                           std::string const& key, std::stop_token stop);
 
+// What can be said of an object without any key, by its name and its shape: packs by their sums, and segments
+// and points by the hash that is their name. `damaged` when it is not what was written under this name. For
+// accidents, not for malice. `repository` where it is known.
+Result<void> check_bare_object(std::optional<RepositoryId> const& repository, std::string const& key,
+                               ByteView object);
+
 }  // namespace holdfast

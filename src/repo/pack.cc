@@ -1,8 +1,6 @@
 #include "repo/pack.h"
 
 #include <fmt/format.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,10 +10,6 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kTrailerMagic = "HFPT";
-constexpr std::size_t kSumBytes = 16;
-// body, directory offset, directory length, sector size, parity sectors, checksum, magic
-constexpr std::size_t kTrailerFixedBytes = 8 + 8 + 4 + 4 + 4 + kSumBytes + 4;
 constexpr std::size_t kDirectoryHeadBytes = 4 + 4 + 4;
 constexpr std::size_t kFrameRecordBytes = 1 + 1 + 2 + 4 + 4;
 constexpr std::size_t kChunkRecordBytes = 32 + 4;
@@ -24,49 +18,6 @@ constexpr std::string_view kMemoryHint =
 
 std::unexpected<Error> malformed(std::string what) {
     return fail(ErrorKind::damaged, std::move(what));
-}
-
-// The canonical (big-endian) form of XXH3-128, seed 0.
-using Sum = std::array<std::uint8_t, kSumBytes>;
-Sum canonical(XXH128_hash_t hash) {
-    XXH128_canonical_t form;
-    XXH128_canonicalFromHash(&form, hash);
-    Sum sum;
-    std::copy_n(form.digest, sum.size(), sum.begin());
-    return sum;
-}
-Sum sum_of(ByteView bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
-
-std::uint64_t sectors_of(std::uint64_t body) { return (body + kSectorBytes - 1) / kSectorBytes; }
-
-// Sizes are rounded up to a multiple of the largest power of two that is at most 1/128 of them: 0.8 %
-// at most, and 128 sizes for each doubling.
-std::uint64_t padded(std::uint64_t bytes) {
-    auto step = std::max<std::uint64_t>(1, std::bit_floor(bytes) / 128);
-    return (bytes + step - 1) / step * step;
-}
-
-// The sums of the sectors of `parts`, joined.
-std::vector<Sum> sector_sums(std::span<ByteView const> parts) {
-    std::vector<Sum> sums;
-    XXH3_state_t state;
-    XXH3_128bits_reset(&state);
-    std::size_t filled = 0;
-    for (ByteView rest : parts) {
-        while (!rest.empty()) {
-            auto size = std::min(rest.size(), kSectorBytes - filled);
-            XXH3_128bits_update(&state, rest.data(), size);
-            rest = rest.subspan(size);
-            filled += size;
-            if (filled == kSectorBytes) {
-                sums.push_back(canonical(XXH3_128bits_digest(&state)));
-                XXH3_128bits_reset(&state);
-                filled = 0;
-            }
-        }
-    }
-    if (filled > 0) sums.push_back(canonical(XXH3_128bits_digest(&state)));
-    return sums;
 }
 
 }  // namespace
@@ -209,7 +160,7 @@ Result<void> PackBuilder::seal(Frame const& frame, ByteView encoded, ByteView ra
     return {};
 }
 
-SealedPack PackBuilder::finish() && {
+SealedPack PackBuilder::finish(unsigned parity_percent) && {
     assert(!frames_.empty());
     SealedPack pack;
     pack.frames = {memory_, memory_->view().first(bytes_)};
@@ -228,86 +179,14 @@ SealedPack PackBuilder::finish() && {
     pack.summary.id = PackId::from_bytes(hash);
     pack.summary.header = header_;
 
-    auto body = padded(bytes_ + sealed.size());
-    ByteWriter lengths;
-    lengths.u64(body);
-    lengths.u64(bytes_);
-    lengths.u32(static_cast<std::uint32_t>(sealed.size()));
-    lengths.u32(kSectorBytes);
-    lengths.u32(0);  // parity sectors: a later version's
-
-    sealed.resize(body - bytes_);  // zero padding
-    ByteWriter trailer;
-    ByteView parts[] = {pack.frames.bytes, sealed};
-    for (auto const& sum : sector_sums(parts)) trailer.raw(sum);
-    trailer.raw(lengths.view());
-    trailer.raw(sum_of(trailer.view()));
-    trailer.raw(as_bytes(kTrailerMagic));
-    pack.summary.bytes = body + trailer.size();
-    sealed.insert(sealed.end(), trailer.view().begin(), trailer.view().end());
+    PackTrailer trailer{.directory_offset = bytes_,
+                        .directory_bytes = static_cast<std::uint32_t>(sealed.size())};
+    sealed.resize(padded_pack_bytes(bytes_ + sealed.size()) - bytes_);  // zero padding
     pack.tail = std::move(sealed);
+    ByteView const body[] = {pack.frames.bytes, pack.tail};
+    pack.trailer = finish_trailer(body, parity_percent, trailer);
+    pack.summary.bytes = trailer.object_bytes();
     return pack;
-}
-
-std::optional<std::uint64_t> trailer_bytes(std::uint64_t object_bytes) {
-    if (object_bytes < kPackHeaderBytes + kTrailerFixedBytes || object_bytes > kPackBytesMax) return {};
-    // body + 16 * sectors(body) = rest: one guess is right, because each sector adds a whole one.
-    auto rest = object_bytes - kTrailerFixedBytes;
-    auto sectors = (rest + kSectorBytes + kSumBytes - 1) / (kSectorBytes + kSumBytes);
-    if (rest <= sectors * kSumBytes || sectors_of(rest - sectors * kSumBytes) != sectors) return {};
-    return sectors * kSumBytes + kTrailerFixedBytes;
-}
-
-Result<PackTrailer> decode_trailer(ByteView bytes, std::uint64_t object_bytes) {
-    auto size = trailer_bytes(object_bytes);
-    if (!size || bytes.size() != *size) return malformed("trailer: the pack was cut off");
-    auto fixed = bytes.last(kTrailerFixedBytes);
-    auto checked = bytes.first(bytes.size() - kSumBytes - kTrailerMagic.size());
-    if (as_text(bytes.last(kTrailerMagic.size())) != kTrailerMagic) {
-        return malformed("trailer: the pack was cut off, or is none");
-    }
-    auto sum = sum_of(checked);
-    if (!std::equal(sum.begin(), sum.end(), bytes.data() + checked.size())) {
-        return malformed("trailer: checksum mismatch");
-    }
-    ByteReader reader(fixed);
-    PackTrailer trailer;
-    trailer.body = reader.u64();
-    trailer.directory_offset = reader.u64();
-    trailer.directory_bytes = reader.u32();
-    auto sector = reader.u32();
-    auto parity = reader.u32();
-    if (sector != kSectorBytes || parity != 0) {
-        return malformed("trailer: sectors or parity that this version does not know");
-    }
-    if (trailer.body != object_bytes - *size) return malformed("trailer: another length than stated");
-    auto end = trailer.directory_offset + trailer.directory_bytes;
-    if (trailer.directory_offset <= kPackHeaderBytes || trailer.directory_offset > trailer.body ||
-        trailer.directory_bytes < kGcmTagBytes + kDirectoryHeadBytes || end > trailer.body ||
-        padded(end) != trailer.body) {
-        return malformed("trailer: a directory in an impossible place");
-    }
-    return trailer;
-}
-
-Result<PackTrailer> check_sectors(ByteView pack) {
-    auto size = trailer_bytes(pack.size());
-    if (!size) return malformed("trailer: the pack was cut off");
-    auto sums = pack.last(*size);
-    auto trailer = TRY(decode_trailer(sums, pack.size()));
-    std::uint64_t bad = 0, first_bad = 0, count = sectors_of(trailer.body);
-    for (std::uint64_t i = 0; i < count; ++i) {
-        auto offset = i * kSectorBytes;
-        auto sector = pack.subspan(offset, std::min<std::uint64_t>(kSectorBytes, trailer.body - offset));
-        auto sum = sum_of(sector);
-        if (std::equal(sum.begin(), sum.end(), sums.data() + i * kSumBytes)) continue;
-        if (bad++ == 0) first_bad = i;
-    }
-    if (bad > 0) {
-        return malformed(fmt::format("checksum mismatch in {} of {} sectors, the first at byte {}", bad, count,
-                                     first_bad * kSectorBytes));
-    }
-    return trailer;
 }
 
 FrameScratch& thread_frame_scratch() {
@@ -399,9 +278,7 @@ PackReport check_pack(ByteView pack, PackId const& id, RepositoryId const& repos
     if (!trailer) {
         report.errors.push_back(trailer.error());
         // Bad sectors leave the trailer good: then go on, to know which chunks are lost.
-        auto size = trailer_bytes(pack.size());
-        if (!size) return report;
-        trailer = decode_trailer(pack.last(*size), pack.size());
+        trailer = decode_trailer(pack, pack.size());
         if (!trailer) return report;
     }
     auto sealed = check_sealed(pack, *trailer, id, repository, data, id_key, report);

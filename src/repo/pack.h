@@ -9,16 +9,13 @@
 
 #include "repo/frame.h"
 #include "repo/memory_pool.h"
+#include "repo/pack_trailer.h"
 #include "store/store.h"
 
 namespace holdfast {
 
-// A pack: header, sealed frames, sealed directory, zero padding, trailer. docs/repository-format.md
+// A pack: header, sealed frames, sealed directory, zero padding, parity, trailer. docs/repository-format.md
 // has it byte by byte. Offsets are not stored: frames lie behind each other, and chunks tile them.
-
-inline constexpr std::size_t kSectorBytes = 1u << 20;
-// No pack is larger: what a reader agrees to hold in memory.
-inline constexpr std::uint64_t kPackBytesMax = 1u << 30;
 
 struct PackChunk {
     ChunkId id;
@@ -62,9 +59,10 @@ std::optional<PackId> pack_of(ObjectKey const& key);
 // A pack that is ready to be stored: the object is the concatenation of its views.
 struct SealedPack {
     PackSummary summary;
-    Slice frames;  // and the header before them
-    Bytes tail;    // directory, padding, trailer
-    std::array<ByteView, 2> views() const { return {frames.bytes, tail}; }
+    Slice frames;   // and the header before them
+    Bytes tail;     // directory, padding
+    Bytes trailer;  // and the parity before it
+    std::array<ByteView, 3> views() const { return {frames.bytes, tail, trailer}; }
 };
 
 // Builds one pack in memory. reserve() and finish() are called by one thread at a time; seal() by
@@ -94,8 +92,9 @@ class PackBuilder {
     // Sealed bytes so far, reserved ones included.
     std::uint64_t bytes() const { return bytes_; }
     std::size_t frames() const { return frames_.size(); }
-    // The directory, padding and trailer. All frames are sealed; there is one at least.
-    SealedPack finish() &&;
+    // The directory, padding, parity (0 to kParityPercentMax) and trailer. All frames are sealed; there is
+    // one at least.
+    SealedPack finish(unsigned parity_percent) &&;
 
   private:
     PackBuilder(PackHeader const& header, PackKey key, std::shared_ptr<Memory> memory);
@@ -107,21 +106,6 @@ class PackBuilder {
     std::vector<PackChunk> chunks_;
     std::uint64_t bytes_;
 };
-
-// Where the parts of a pack lie, as its trailer states.
-struct PackTrailer {
-    std::uint64_t body = 0;              // bytes that the sector sums cover: all before the trailer
-    std::uint64_t directory_offset = 0;  // the padding is between the directory's end and the body's
-    std::uint32_t directory_bytes = 0;
-};
-// Bytes of the trailer of an object of `object_bytes`; nothing when no pack has that size.
-std::optional<std::uint64_t> trailer_bytes(std::uint64_t object_bytes);
-// `trailer` is the end of the object, trailer_bytes() long. Checks its checksum, then its lengths.
-Result<PackTrailer> decode_trailer(ByteView trailer, std::uint64_t object_bytes);
-
-// Scrubbing: everything that can be checked without a key. `damaged` names the first bad sector and
-// how many there are. For accidents, not for malice.
-Result<PackTrailer> check_sectors(ByteView pack);
 
 // What a full check of a pack found.
 struct PackReport {

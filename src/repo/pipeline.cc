@@ -192,7 +192,7 @@ void Pipeline::close_pack(std::shared_ptr<OpenPack>& pack) {
 }
 
 Result<void> Pipeline::store_pack(std::shared_ptr<OpenPack> const& pack) {
-    auto sealed = std::move(*pack->builder).finish();
+    auto sealed = std::move(*pack->builder).finish(limits_.parity_percent);
     pack->builder.reset();
     auto put = repository_.store().put(pack_key(sealed.summary.id), sealed.views(), stop_.get_token());
     TRY(std::move(put).within("store pack " + sealed.summary.id.brief()));

@@ -10,6 +10,7 @@
 #include "repo/config.h"
 #include "repo/index.h"
 #include "repo/memory_pool.h"
+#include "repo/mend.h"
 #include "repo/object_check.h"
 #include "repo/pack.h"
 #include "repo/point.h"
@@ -38,13 +39,8 @@ std::optional<Time> time_of_point(std::string_view key) {
 // What can be said of an object without a key.
 enum class Verdict { whole, damaged, unknown };
 Verdict look_at(ObjectRoom room, std::string const& key, ByteView object) {
-    auto verdict = [](bool whole) { return whole ? Verdict::whole : Verdict::damaged; };
-    if (room == ObjectRoom::index) return verdict(segment_key(object).text() == key);
-    if (room != ObjectRoom::pack) return Verdict::unknown;
-    auto trailer = check_sectors(object);
-    if (!trailer) return Verdict::damaged;
-    auto hash = sha256(object.subspan(trailer->directory_offset, trailer->directory_bytes));
-    return verdict(pack_of(ObjectKey(key)) == PackId::from_bytes(hash));
+    if (room != ObjectRoom::pack && room != ObjectRoom::index) return Verdict::unknown;
+    return check_bare_object(std::nullopt, key, object) ? Verdict::whole : Verdict::damaged;
 }
 
 class Replicator {
@@ -216,11 +212,19 @@ class Replicator {
     Result<void> copy(ObjectRoom room, Item const& item) {
         if (!options_.dry_run) {
             auto object = TRY(read(from_, item.key, item.size));
-            if (look_at(room, item.key, object.bytes) == Verdict::damaged) {
-                return fail(ErrorKind::damaged, "damaged in " + from_.describe(),
-                            "holdfast verify names the points that it touches");
+            if (look_at(room, item.key, object.bytes) != Verdict::damaged) {
+                TRY(to_.put(ObjectKey(item.key), object.bytes, stop_));
+            } else {
+                // What its parity brings back is as good; the source is mended by `scrub --repair`.
+                auto pack = pack_of(ObjectKey(item.key));
+                auto mended = pack ? read_mended(from_, *pack, {}, stop_)
+                                   : Result<Bytes>(fail(ErrorKind::damaged, "no pack"));
+                if (!mended) {
+                    return fail(ErrorKind::damaged, "damaged in " + from_.describe(),
+                                "holdfast verify names the points that it touches");
+                }
+                TRY(to_.put(ObjectKey(item.key), *mended, stop_));
             }
-            TRY(to_.put(ObjectKey(item.key), object.bytes, stop_));
         }
         std::lock_guard lock(mutex_);
         ++result_.copied;
@@ -249,8 +253,7 @@ class Replicator {
                         "holdfast verify tells which of them is right");
         }
         if (!options_.dry_run) {
-            TRY(to_.remove(ObjectKey(item.key), stop_));
-            TRY(to_.put(ObjectKey(item.key), source.bytes, stop_));
+            TRY(to_.replace(ObjectKey(item.key), source.bytes, stop_));
         }
         std::lock_guard lock(mutex_);
         result_.healed.push_back(item.key);

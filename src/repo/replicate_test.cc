@@ -149,6 +149,14 @@ TEST_F(ReplicateTest, DamageOfTheSourceIsNamedAndNotSpread) {
     EXPECT_THAT(done->damaged[0].error.hint, HasSubstr("other direction"));
     EXPECT_EQ(to.objects[key], good);
 
+    // What parity brings back arrives whole.
+    to.objects.clear();
+    done = run();
+    ASSERT_TRUE(done);
+    EXPECT_THAT(done->damaged, IsEmpty());
+    EXPECT_EQ(to.objects[key], good);
+
+    std::fill(from.objects[key].begin() + 50, from.objects[key].end() - 50, std::uint8_t{0});
     to.objects.clear();
     done = run();
     ASSERT_TRUE(done);

@@ -29,6 +29,12 @@ class TestStore : public Store {
         if (!added && found->second != bytes) return fail(ErrorKind::exists, key.text() + " holds other bytes");
         return {};
     }
+    Result<void> replace(ObjectKey const& key, ByteView bytes, std::stop_token stop) override {
+        TRY(ask("replace", key, stop));
+        std::lock_guard lock(mutex);
+        objects.insert_or_assign(key.text(), Bytes(bytes.begin(), bytes.end()));
+        return {};
+    }
     Result<Bytes> get(ObjectKey const& key, std::stop_token stop) override {
         TRY(ask("get", key, stop));
         std::lock_guard lock(mutex);

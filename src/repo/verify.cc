@@ -10,6 +10,7 @@
 
 #include "repo/certificates.h"
 #include "repo/index.h"
+#include "repo/mend.h"
 #include "repo/object_check.h"
 #include "repo/writer_log.h"
 
@@ -45,7 +46,7 @@ class Verifier {
         TRY(load_index());
         TRY(list_objects());
         TRY(check_packs_present());
-        if (options_.data) TRY(check_packs_data());
+        TRY(check_packs_data());
         find_lost();
         TRY(check_documents());
         TRY(check_logs());
@@ -55,9 +56,9 @@ class Verifier {
     }
 
   private:
-    void damaged(std::string const& key, Error error) {
+    void damaged(std::string const& key, Error error, bool mendable = false) {
         std::lock_guard lock(mutex_);
-        found_.damaged.push_back({key, std::move(error)});
+        found_.damaged.push_back({key, std::move(error), mendable});
     }
 
     template <typename Change>
@@ -107,13 +108,19 @@ class Verifier {
             },
             stop_));
         found_.packs = packs_.size();
-        progress_.objects_total = documents_.size() + (options_.data ? packs_.size() : 0);
+        progress_.objects_total = documents_.size();
         for (auto const& [id, size] : packs_) {
-            if (options_.data) progress_.bytes_total += size;
+            if (is_read(id)) {
+                ++progress_.objects_total;
+                progress_.bytes_total += size;
+            }
             if (!numbers_.contains(id)) ++found_.unnamed_packs;
         }
         return {};
     }
+
+    // Whether the pack is read in full.
+    bool is_read(PackId const& id) const { return options_.data || options_.suspects.contains(id); }
 
     // Counts all chunks that the index has in this place as bad.
     void lose_pack(std::uint32_t number) {
@@ -135,8 +142,8 @@ class Verifier {
                          gone ? fmt::format("the pack is missing, with {} chunks", pack.chunks)
                               : fmt::format("the pack has {} bytes, the index says {}", present->second, pack.bytes),
                          {}});
-                // With `data`, a pack of another size is asked what it still holds.
-                if (gone || !options_.data) lose_pack(number);
+                // A pack of another size is asked what it still holds.
+                if (gone || !is_read(id)) lose_pack(number);
             }
         }
         return {};
@@ -152,6 +159,7 @@ class Verifier {
         };
         auto shared = std::make_shared<Shared>();
         for (auto const& [id, size] : packs_) {
+            if (!is_read(id)) continue;
             auto cost = size;
             executor.wait_until([&] {
                 std::lock_guard lock(shared->mutex);
@@ -193,14 +201,23 @@ class Verifier {
         }
         std::vector<std::uint32_t> numbers;
         if (auto named = numbers_.find(id); named != numbers_.end()) numbers = named->second;
-        if (!got) {
-            if (!is_damage(got.error().kind)) return fail(std::move(got.error()).within("read " + key.text()));
-            damaged(key.text(), std::move(got.error()));
-            for (auto number : numbers) lose_pack(number);
-            return {};
+        if (!got && !is_damage(got.error().kind)) return fail(std::move(got.error()).within("read " + key.text()));
+        PackReport report;
+        if (got) {
+            report = check_pack(object, id, repository_.id(), data_, id_key_);
+        } else {
+            report.errors.push_back(std::move(got.error()));
         }
-        auto report = check_pack(object, id, repository_.id(), data_, id_key_);
-        for (auto& error : report.errors) damaged(key.text(), std::move(error));
+        if (!report.errors.empty()) {
+            auto mended = TRY(check_mended(id, numbers.empty() ? size : named_[numbers.front()].bytes));
+            auto error = report.errors.front();
+            if (mended) {
+                report = std::move(*mended);
+                error.hint = "its parity brings it back: holdfast scrub --repair";
+                damaged(key.text(), std::move(error), true);
+            }
+        }
+        for (auto const& error : report.errors) damaged(key.text(), error);
         for (auto number : numbers) check_pack_index(key.text(), number, report);
         advance(key.text(), [&](VerifyRepositoryProgress& progress) {
             ++progress.objects;
@@ -208,6 +225,18 @@ class Verifier {
             found_.bytes_read += size;
         });
         return {};
+    }
+
+    // The pack as its parity mends it, when that makes it whole.
+    Result<std::optional<PackReport>> check_mended(PackId const& id, std::uint64_t size) {
+        auto bytes = read_mended(repository_.store(), id, size, stop_);
+        if (!bytes) {
+            if (!is_damage(bytes.error().kind)) return fail(std::move(bytes.error()));
+            return std::optional<PackReport>();
+        }
+        auto report = check_pack(*bytes, id, repository_.id(), data_, id_key_);
+        if (!report.errors.empty()) return std::optional<PackReport>();
+        return std::optional<PackReport>(std::move(report));
     }
 
     // What the index says of a pack against what the pack says itself.

@@ -15,6 +15,8 @@ struct VerifyRepositoryOptions {
     // Also read every pack in full: sector sums, seals, every chunk id. Without it, packs are only
     // known to be there with the right size.
     bool data = false;
+    // Without `data`: packs that are read in full all the same, because they are known to be damaged.
+    std::set<PackId> suspects = {};
 };
 
 struct VerifyRepositoryProgress {
@@ -45,6 +47,8 @@ struct Verification {
     struct DamagedObject {
         std::string key;
         Error error;
+        // A pack whose parity brings back all that is damaged: nothing is lost, and `scrub --repair` mends it.
+        bool mendable = false;
     };
     std::vector<DamagedObject> damaged;  // in the order of keys
     // Objects that this version does not know what they are: nothing can be said of them.

@@ -7,7 +7,7 @@
 
 #include "repo/lease.h"
 #include "repo/self_documents.h"
-#include "repo/test_world.h"
+#include "repo/test_points.h"
 
 namespace holdfast {
 namespace {
@@ -15,77 +15,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// A tree for these tests: the contents of its files, one behind the other; they are called 0, 1, ….
-Result<void> walk_test_tree(Fetch& fetch, RecoveryPoint const& point, TreeVisitor const& visitor,
-                            std::stop_token stop) {
-    auto bytes = fetch.content(point.tree, 1u << 30, stop);
-    if (!bytes) return visitor.damaged("", bytes.error());
-    ByteReader reader(*bytes);
-    for (int i = 0; reader.remaining() > 0; ++i) {
-        auto content = TRY(decode_content(reader));
-        TRY(visitor.content(std::to_string(i), content));
-    }
-    return {};
-}
-
-class VerifyTest : public testing::Test {
-  protected:
-    void SetUp() override {
-        auto bundle = create_repository(store, world, as_bytes("password"), {});
-        ASSERT_TRUE(bundle) << bundle.error().message;
-        keys = std::move(*bundle);
-        repository = open();
-        ASSERT_TRUE(repository);
-    }
-
-    std::unique_ptr<Repository> open() {
-        auto opened = open_repository(store, keys.clone(), world, {}, {});
-        EXPECT_TRUE(opened) << opened.error().message;
-        return opened ? std::move(*opened) : nullptr;
-    }
-
-    PointInfo back_up(std::string const& dataset, std::vector<Bytes> const& files) {
-        auto ingest = *repository->begin_ingest(
-            {.pack_bytes = 1u << 20, .packs_in_flight_max = 2, .frames_in_flight_bytes = 8u << 20, .zstd_level = 1},
-            {});
-        ByteWriter tree;
-        for (auto const& file : files) {
-            auto stream = ingest->open_stream(ChunkKind::data, {.cut = Layout::Cut::pages, .cuts = {}});
-            EXPECT_TRUE(stream->append(file));
-            encode(*stream->finish(), tree);
-        }
-        auto stream = ingest->open_stream(ChunkKind::tree, {});
-        EXPECT_TRUE(stream->append(tree.view()));
-        RecoveryPoint point;
-        point.dataset = dataset;
-        point.kind = "files";
-        point.time = point.started = world.clock.now();
-        point.root = "/";
-        point.tree = *stream->finish();
-        point.files = files.size();
-        auto published = repository->publish(*ingest, point, {});
-        EXPECT_TRUE(published) << published.error().message;
-        clock.advance(std::chrono::seconds(1));
-        return *published;
-    }
-
-    Result<Verification> verify(bool data) {
-        return verify_repository(*repository, {.data = data}, walk_test_tree, {}, {});
-    }
-    Verification verified(bool data) {
-        auto found = verify(data);
-        EXPECT_TRUE(found) << found.error().message;
-        return found ? std::move(*found) : Verification{};
-    }
-
-    TestStore store;
-    ManualClock clock{*parse_rfc3339("2026-11-22T10:00:00Z")};
-    SeededRandom random{3};
-    std::unique_ptr<Executor> executor = make_thread_executor(2);
-    RepositoryWorld world{clock, random, *executor, {}, {}};
-    KeyBundle keys;
-    std::unique_ptr<Repository> repository;
-};
+class VerifyTest : public PointsTest {};
 
 TEST_F(VerifyTest, AWholeRepositoryIsWhole) {
     back_up("a", {noise(3'000'000, 1), prose(200'000, 2), {}});
