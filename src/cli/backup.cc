@@ -131,6 +131,8 @@ Command backup_command() {
             .arguments = {{"DATASET", "names of the plan, or ad hoc datasets", true, true}},
             .options = {{.flag = "--exclude", .value = "PATTERN",
                          .help = "leave out what matches: names, or whole paths where it holds a '/'", .many = true},
+                        {.flag = "--parity", .value = "PERCENT",
+                         .help = "what new packs carry to mend themselves: off, 1% to 25% (5%, or what the plan says)"},
                         {.flag = "--name", .value = "NAME", .help = "call the dataset so"}},
             .run = run_backup};
 }

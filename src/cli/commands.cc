@@ -8,6 +8,7 @@ std::vector<Command> const& commands() {
         plan_schema_command(),  plan_example_command(), backup_command(),     points_command(),
         ls_command(),           cat_command(),          diff_command(),       restore_command(),
         mount_command(),
+        scrub_command(),
         verify_command(),       forget_command(),       hold_add_command(),   hold_list_command(),
         hold_remove_command(),  recover_command(),      resume_command(),     drill_command(),
         report_command(),       status_command(),       rescue_command(),     replicate_command(),

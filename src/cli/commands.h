@@ -19,6 +19,7 @@ Command diff_command();
 Command restore_command();
 Command mount_command();
 Command verify_command();
+Command scrub_command();
 Command forget_command();
 Command hold_add_command();
 Command hold_list_command();

@@ -1,5 +1,6 @@
 #include "cli/workspace_options.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
@@ -38,6 +39,18 @@ Result<Secret> run_password_command(std::string const& command, std::stop_token 
     return password_of(std::move(bytes), "--password-command");
 }
 
+// "off", or a whole number of per cent.
+Result<unsigned> parity_option(std::string_view text) {
+    if (text == "off") return 0U;
+    unsigned percent = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+    auto rest = text.substr(static_cast<std::size_t>(end - text.data()));
+    if (error != std::errc() || (!rest.empty() && rest != "%") || percent > kParityPercentMax) {
+        return fail(ErrorKind::usage, fmt::format("--parity {}: must be off, or 1% to {}%", printable(text), kParityPercentMax));
+    }
+    return percent;
+}
+
 std::string default_plan() {
     for (auto const* path : {"holdfast.yaml", "/etc/holdfast/holdfast.yaml"}) {
         std::error_code ignored;
@@ -69,6 +82,7 @@ Result<WorkspaceOptions> workspace_options(Invocation& invocation) {
     auto state = invocation.value("state");
     options.state = state ? std::filesystem::path(*state) : default_state();
     options.cache = default_cache();
+    if (invocation.has("parity")) options.parity_percent = TRY(parity_option(*invocation.value("parity")));
     options.accept_rollback = invocation.has("accept-rollback");
     options.notice = warn_to(invocation.output);
 

@@ -20,10 +20,10 @@ std::string literal_pattern(std::string const& path) {
 }
 
 Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& dataset,
-                                     Repository& repository, ProgressCallback const& progress,
-                                     std::stop_token stop) {
+                                     Repository& repository, IngestLimits const& limits,
+                                     ProgressCallback const& progress, std::stop_token stop) {
     auto source = TRY(make_source(dataset));
-    auto ingest = TRY(repository.begin_ingest({}, stop));
+    auto ingest = TRY(repository.begin_ingest(limits, stop));
     CaptureContext context{.repository = repository,
                            .ingest = *ingest,
                            .dataset = dataset.name,
@@ -65,7 +65,8 @@ Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std
     }
     RunRecord run(workspace, catalog::RunKind::backup, dataset.name, warn);
     auto started = workspace.clock().elapsed();
-    auto done = capture_and_publish(workspace, captured, *repository, progress, stop)
+    IngestLimits limits{.parity_percent = workspace.parity_percent(name)};
+    auto done = capture_and_publish(workspace, captured, *repository, limits, progress, stop)
                     .within(fmt::format("backup of '{}'", printable(dataset.name)));
     if (!done) return fail(run.failed(std::move(done.error())));
 

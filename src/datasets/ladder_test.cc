@@ -178,9 +178,10 @@ TEST_F(LadderTest, DamageIsFoundAndTakesThePointOffTheLadder) {
     ASSERT_TRUE(done) << done.error().message;
     for (auto const& entry : std::filesystem::recursive_directory_iterator(test.repository_path() + "/packs")) {
         if (!entry.is_regular_file()) continue;
+        // More than parity mends.
         std::fstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
-        file.seekp(static_cast<std::streamoff>(entry.file_size() / 2));
-        file.put('!').put('!').put('!').put('!');
+        file.seekp(static_cast<std::streamoff>(entry.file_size() / 4));
+        file << std::string(entry.file_size() / 2, '!');
     }
     auto verified = verify_points(*workspace, "primary", {.data = true, .scratch = ""}, progress, ignore, {});
     ASSERT_TRUE(verified) << verified.error().message;

@@ -104,7 +104,7 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
                   .bytes = at.bytes,
                   .bytes_total = at.bytes_total});
     };
-    auto found = TRY(verify_repository(repository, {.data = options.data}, walk_tree, shown, stop));
+    auto found = TRY(verify_repository(repository, {.data = options.data, .suspects = options.suspects}, walk_tree, shown, stop));
     VerifyReport report{.repository = std::string(name),
                         .points = found.points,
                         .packs = found.packs,

@@ -10,6 +10,7 @@ struct VerifyPointsOptions {
     bool data = false;     // open every frame and recompute every chunk id
     bool restore = false;  // and restore each dataset's latest point into a scratch directory, compare, validate
     std::string scratch;   // where; empty: under the state directory
+    std::set<PackId> suspects = {};  // packs that are read in full even without `data`
 };
 
 struct DamageReport {

@@ -1,6 +1,7 @@
 #include "datasets/workspace.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <fmt/format.h>
 
@@ -121,6 +122,13 @@ RepositoryWorld Workspace::world() {
             .executor = *executor_,
             .state = options_.state,
             .cache = options_.cache};
+}
+
+unsigned Workspace::parity_percent(std::string_view name) const {
+    if (options_.parity_percent) return *options_.parity_percent;
+    auto const* found = plan_ && options_.repository_url.empty() ? plan_->repositories.find(name) : nullptr;
+    if (found == nullptr || !found->parity) return kParityPercentDefault;
+    return static_cast<unsigned>(std::lround(found->parity->fraction * 100));
 }
 
 std::string Workspace::url_of(std::string_view name) const {

@@ -29,6 +29,7 @@ struct WorkspaceOptions {
     std::string repository_url;  // --repo: takes the place of the plan's repositories
     std::filesystem::path state;
     std::filesystem::path cache;
+    std::optional<unsigned> parity_percent = {};  // of new packs; takes the place of the plan's
     Credentials credentials;
     bool accept_rollback = false;
     // Hears what was amiss with a repository and could be helped.
@@ -84,9 +85,15 @@ class Workspace {
     // Opens the store alone, without any key (init, scrub, unlock).
     Result<std::unique_ptr<Store>> open_store_of(std::string_view name, OpenStoreOptions options) const;
     std::string url_of(std::string_view name) const;
+    // How much of their size new packs of the repository carry as parity.
+    unsigned parity_percent(std::string_view name) const;
     Result<Secret> password(std::string const& prompt) const;
     // Whether password() asks a person.
     bool asks_for_password() const { return !options_.credentials.password; }
+    // Whether a key or a password was given, so that a repository opens without asking.
+    bool has_credentials() const {
+        return !options_.credentials.key_file.empty() || options_.credentials.password;
+    }
     RepositoryWorld world();
 
   private:

@@ -110,6 +110,8 @@ void describe(auto& v, Repository& x) {
             {.doc = "The repository that this one is a copy of.", .form = Form::name});
     v.field("lag", x.lag, {.doc = "How far a copy may be behind."});
     v.field("lock", x.lock, {.doc = "For how long nobody can delete an object."});
+    v.field("parity", x.parity,
+            {.doc = "What new packs carry to mend themselves, from `0%` (off) to `25%` of their size; without it, 5%."});
 }
 
 void describe(auto& v, Dataset& x) {

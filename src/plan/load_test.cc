@@ -332,6 +332,7 @@ TEST(Load, FaultsOfReferences) {
         "4:49: datasets.a.wal: the log only continues a physical backup");
     expect_fault("retention: { critical: { daily: 7 } }\n",
                  "3:14: retention.critical: there is no tier in objectives.data 'critical'");
+    expect_fault("repositories:\n  a: { url: /a, parity: 26% }\n", "4:25: repositories.a.parity: must be between 0% and 25%", "0% makes none");
     expect_fault("repositories:\n  a: { url: /a, copy_of: b }\n  b: { url: /b, copy_of: a }\n",
                  "4:3: repositories.a: copies in a circle: a -> b -> a");
     expect_fault("repositories:\n  a: { url: /a }\n  b: { url: /a }\n",

@@ -60,6 +60,7 @@ struct Repository {
     std::string copy_of;                 // the repository that this one is replicated from
     std::optional<Duration> lag;         // how far a copy may be behind
     std::optional<Duration> lock;        // how long an object cannot be deleted
+    std::optional<Percent> parity;       // of new packs, 0 to 25 %; else 5 %
 };
 
 enum class DatasetKind { files, models, postgres, kubernetes, hardware };

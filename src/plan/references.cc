@@ -82,6 +82,9 @@ void check_repositories(ReferenceChecker& check) {
         if (repository.lag && repository.copy_of.empty()) {
             check.fault(path + "/lag", "only a copy can lag behind", "say of what: copy_of");
         }
+        if (repository.parity && !(repository.parity->fraction >= 0 && repository.parity->fraction <= 0.25)) {
+            check.fault(path + "/parity", "must be between 0% and 25%", "0% makes none");
+        }
         check_url(check, path + "/url", repository.url);
         auto [first, fresh] = urls.emplace(repository.url, repository.name);
         if (!fresh && !repository.url.empty()) {
