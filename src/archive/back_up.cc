@@ -143,7 +143,8 @@ class TreeCapture {
     Result<std::optional<CachedFile>> read_settled(std::string const& name, Outcome& outcome);
     Result<void> add_attributes(Entry& entry, std::expected<Attributes, Errno> attributes);
     Result<void> check_forbidden(struct stat const& status) const;
-    std::optional<CachedFile> cached(struct stat const& status);
+    std::optional<CachedFile> cached(CachedFile const* known, struct stat const& status);
+    void note_change(CachedFile const* known, CachedFile const& file, bool read);
     std::string relative() const;
     // The name at hand could not be taken: a problem, and its directory is incomplete.
     Outcome lost(std::string message);
@@ -166,6 +167,8 @@ class TreeCapture {
     std::string path_;  // of the name at hand, absolute
     std::unique_ptr<CaptureCacheReader> before_;
     std::unique_ptr<CaptureCacheWriter> after_;
+    ChangeTracker changes_;
+    Randomness sample_;  // of the file that was read last
     Links links_;
     std::vector<DeviceInode> forbidden_, passed_over_;
     FileTime trusted_before_;
@@ -192,6 +195,9 @@ Result<BackUpResult> TreeCapture::run(std::string_view dataset) {
         before_ = CaptureCacheReader::open(*place);
         after_ = CaptureCacheWriter::create(*place, repository_.world().random);
     }
+    if (before_) {
+        before_->on_passed = [this](CachedFile const& gone) { changes_.vanished(gone.path, gone.stamp.inode); };
+    }
 
     TRY(open_top());
     while (!levels_.empty()) TRY(step());
@@ -203,6 +209,8 @@ Result<BackUpResult> TreeCapture::run(std::string_view dataset) {
             problems_.add(path, std::string("it was gone before the backup ended: ") + std::strerror(errno));
     }
     if (after_) after_->finish();
+    if (before_) before_->pass_rest();
+    result_.changes = changes_.finish();
     result_.root = plan_.base;
     result_.problem_count = problems_.count();
     result_.problems = problems_.take();
@@ -448,9 +456,7 @@ Result<TreeCapture::Outcome> TreeCapture::take_other(std::string const& name, st
 std::string TreeCapture::relative() const { return path_.substr(levels_[0].path_bytes + 1); }
 
 // The file as the last capture read it, when it is still that one and all of it is still stored.
-std::optional<CachedFile> TreeCapture::cached(struct stat const& status) {
-    if (!before_) return std::nullopt;
-    auto const* file = before_->find(relative());
+std::optional<CachedFile> TreeCapture::cached(CachedFile const* file, struct stat const& status) {
     if (!file || file->stamp != stamp_of(status)) return std::nullopt;
     for (auto const& extent : file->entry.content.extents) {
         if (extent.chunk && !ingest_.knows(*extent.chunk)) return std::nullopt;
@@ -466,16 +472,18 @@ Result<TreeCapture::Outcome> TreeCapture::take_file(std::string const& name, str
     auto* link = status.st_nlink > 1 ? &links_.meet(status) : nullptr;
     std::optional<CachedFile> file;
     bool read = false;
+    auto const* known = before_ ? before_->find(relative()) : nullptr;
     if (link && link->first && link->first->stamp == stamp_of(status)) {
         file = link->first;
         ++result_.unchanged;
-    } else if ((file = cached(status))) {
+    } else if ((file = cached(known, status))) {
         ++result_.unchanged;
     } else {
         file = TRY(read_settled(name, outcome));
         read = true;
     }
     if (!file) return outcome;
+    note_change(known, *file, read);
     // The stamp covers mode, owner and attributes by the ctime, but not how the system names owners.
     if (!read) {
         auto fresh = TRY(entry_of(status, name));
@@ -492,6 +500,15 @@ Result<TreeCapture::Outcome> TreeCapture::take_file(std::string const& name, str
         links_.forget_if_done(status);
     }
     return add_file(std::move(*file), true);
+}
+
+// For the statistics: `known` is what the last capture had under this name. A file that was only touched is
+// read, and not changed.
+void TreeCapture::note_change(CachedFile const* known, CachedFile const& file, bool read) {
+    auto path = relative();
+    if (!known) return changes_.added(path, file.stamp.inode, read ? sample_ : Randomness{});
+    if (!read || known->entry.content == file.entry.content) return changes_.kept(path);
+    changes_.rewritten(path, sample_);
 }
 
 Result<TreeCapture::Outcome> TreeCapture::add_file(CachedFile file, bool remember) {
@@ -549,6 +566,7 @@ Result<std::optional<CachedFile>> TreeCapture::read_settled(std::string const& n
         TRY(add_attributes(file.entry, std::move(attributes)));
         file.entry.content = std::move(read.content);
         file.chunks = std::move(read.lists_chunks);
+        sample_ = read.sample;
         if (!settled) {
             file.entry.unsettled = true;
             problems_.add(path_, "changed while it was read, " + std::to_string(kTries) +

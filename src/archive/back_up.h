@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "archive/change_profile.h"
 #include "archive/progress.h"
 #include "archive/tree.h"
 #include "repo/repository.h"
@@ -36,6 +37,7 @@ struct BackUpResult {
     std::uint64_t unchanged = 0;  // files taken over unread
     std::uint64_t vanished = 0;   // names that were gone when their turn came: no problem
     std::uint64_t excluded = 0;   // names that a pattern excluded (what lies below is not counted)
+    ChangeProfile changes;        // against the last capture
     std::vector<Problem> problems;  // at most 1,000 are kept; `problem_count` counts all
     std::uint64_t problem_count = 0;
 };

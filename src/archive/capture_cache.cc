@@ -99,6 +99,7 @@ struct CaptureCacheReader::State {
     ByteReader records{ByteView{}};
     std::string previous;  // path of the last record in this block
     std::optional<CachedFile> current;
+    bool found = false;    // somebody asked for the current one
 
     State(Fd file, CaptureCachePlace const& place)
         : fd(std::move(file)), key(place.key), binding(place.binding) {}
@@ -153,6 +154,7 @@ struct CaptureCacheReader::State {
 
     bool next_record() {
         current.reset();
+        found = false;
         while (records.remaining() == 0) {
             if (!next_block()) return false;
         }
@@ -196,11 +198,23 @@ CachedFile const* CaptureCacheReader::find(std::string_view path) {
     auto& current = state_->current;
     while (current) {
         auto order = compare_paths(current->path, path);
-        if (order == 0) return &*current;
+        if (order == 0) {
+            state_->found = true;
+            return &*current;
+        }
         if (order > 0) return nullptr;
-        state_->next_record();
+        pass();
     }
     return nullptr;
+}
+
+void CaptureCacheReader::pass() {
+    if (!state_->found && on_passed) on_passed(*state_->current);
+    state_->next_record();
+}
+
+void CaptureCacheReader::pass_rest() {
+    while (state_->current) pass();
 }
 
 struct CaptureCacheWriter::State {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -44,9 +45,13 @@ class CaptureCacheReader {
     ~CaptureCacheReader();
     // The record of `path`, or nullptr. Paths are asked for in the order of the walk.
     CachedFile const* find(std::string_view path);
+    // Hears of records that nobody asked for: files that are gone. pass_rest() after the last find().
+    std::function<void(CachedFile const&)> on_passed;
+    void pass_rest();
 
   private:
     struct State;
+    void pass();
     explicit CaptureCacheReader(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };

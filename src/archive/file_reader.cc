@@ -46,6 +46,7 @@ Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout la
     auto stream = ingest.open_stream(ChunkKind::data, std::move(layout));
     std::uint64_t ahead = 0;
     bool ended = false;
+    RandomnessSampler sampler;
     while (read.bytes < size && !ended) {
         auto [begin, end] = size == UINT64_MAX ? std::pair(read.bytes, size) : next_data(fd, read.bytes, size);
         if (begin > read.bytes) {
@@ -67,12 +68,14 @@ Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout la
                 read.error = got.error();
                 return read;
             }
+            sampler.add(read.bytes, want.first(*got));
             TRY(stream->filled(*got));
             on_bytes(*got);
             read.bytes += *got;
             ended = *got < want.size();
         }
     }
+    read.sample = sampler.finish();
     read.content = TRY(stream->finish());
     if (read.content.depth > 0) {
         auto chunks = stream->chunks();

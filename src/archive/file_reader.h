@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "archive/posix.h"
+#include "archive/randomness.h"
 #include "repo/ingest.h"
 
 namespace holdfast {
@@ -13,6 +14,7 @@ struct ReadFile {
     std::vector<ChunkId> lists_chunks;  // all chunks of a content that has lists
     bool says_chunks = true;            // false: there are lists, and the stream can't say what is in them
     std::uint64_t bytes = 0;            // as far as it went, holes included
+    Randomness sample;                  // what its bytes look like
     Errno error = 0;                    // the file could not be read; then there is no content
 };
 

@@ -25,6 +25,7 @@ void Capture::take(BackUpResult result, Time now) {
     point.unreadable = result.problem_count;
     problems = std::move(result.problems);
     problem_count = result.problem_count;
+    point.attributes[kChangesAttribute] = encode(result.changes);
 }
 
 void note_selection(RecoveryPoint& point, std::vector<std::string> const& paths,

@@ -10,6 +10,8 @@
 #include "cli/workspace_options.h"
 #include "datasets/back_up.h"
 #include "datasets/self.h"
+#include "steps/alarm.h"
+#include "steps/send_mail.h"
 
 namespace holdfast::cli {
 namespace {
@@ -59,6 +61,11 @@ void show(Output& output, BackedUp const& done) {
             output.detail(text);
         }
     }
+    if (done.suspicion) {
+        output.warning(fmt::format("the point is suspect: {}{}", done.suspicion->reason,
+                                   done.suspicion->fresh ? "; the points before it are held"
+                                                         : " (since an earlier point)"));
+    }
     auto json = to_json(done.point, std::nullopt);
     json["event"] = "point";
     json["repository"] = printable(done.repository);
@@ -71,7 +78,25 @@ void show(Output& output, BackedUp const& done) {
     output.document(json.dump());
 }
 
+// A fresh suspicion is for a person, now. That the mail can't be sent does not undo the backup.
+void alarm(Workspace const& workspace, Output& output, BackedUp const& done, std::stop_token stop) {
+    if (!done.suspicion || !done.suspicion->fresh || !workspace.has_plan()) return;
+    auto const* plan = *workspace.plan();
+    auto const& point = done.point.point;
+    auto dataset = printable(point.dataset);
+    auto text = fmt::format("Point {} of '{}' on {}, made at {}, is suspect:\n{}.\n\n"
+                            "The points before it are held (holdfast hold list). Look at what changed with\n"
+                            "holdfast diff {}, and restore from a point that is not suspect.\n"
+                            "If all is well, holdfast hold remove clears it.\n",
+                            done.point.id.brief(), dataset, point.host, to_rfc3339(point.time),
+                            done.suspicion->reason, done.point.id.brief());
+    auto sent = steps::send_alarm(*plan, fmt::format("[holdfast] '{}' is suspect", dataset), text,
+                                  steps::send_by_smtp, stop);
+    if (!sent) output.warning("the alarm could not be mailed: " + sent.error().message);
+}
+
 int code_of(BackedUp const& done) {
+    if (done.suspicion) return kCheckFailed;
     if (done.problem_count > 0) return kPartial;
     auto damaged = std::ranges::any_of(done.findings, [](Finding const& finding) {
         return finding.verdict == Finding::Verdict::damaged;
@@ -106,6 +131,7 @@ Result<int> run_backup(Invocation& invocation) {
                 continue;
             }
             show(output, *done);
+            alarm(*workspace, output, *done, invocation.stop);
             written.insert(repository);
             if (code == kDone) code = code_of(*done);
         }
@@ -127,7 +153,8 @@ Command backup_command() {
             .details =
                 "Without DATASET: of every dataset of the plan. Without a plan: files:/path, models:/path or "
                 "postgres:CONNINFO with --repo. Things that can't be read are named, the rest is kept, and the "
-                "exit code is 3; a file that is damaged already is kept and named, exit code 7.",
+                "exit code is 3; a file that is damaged already is kept and named, exit code 7. So is a point whose "
+                "changes look like an attack: it is marked suspect, and the points before it are held.",
             .arguments = {{"DATASET", "names of the plan, or ad hoc datasets", true, true}},
             .options = {{.flag = "--exclude", .value = "PATTERN",
                          .help = "leave out what matches: names, or whole paths where it holds a '/'", .many = true},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "datasets/suspicion.h"
 
 namespace holdfast::cli {
 namespace {
@@ -34,6 +35,7 @@ json list(std::vector<T> const& items) {
 
 std::string state_of(PointInfo const& info) {
     if (!info.confirmed) return "unconfirmed";
+    if (info.point.attributes.contains(kSuspectAttribute)) return "suspect";
     return info.point.unreadable > 0 ? "partial" : "ok";
 }
 
@@ -53,6 +55,7 @@ json to_json(PointInfo const& info, std::optional<Time> verified_at) {
             {"stored", info.point.stored},
             {"unreadable", info.point.unreadable},
             {"root", printable(info.point.root)},
+            {"suspect", attribute(kSuspectAttribute)},
             {"lsn", attribute("lsn")},
             {"timeline", attribute("timeline")},
             {"host", info.point.host},

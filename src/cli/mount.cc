@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include "base/text.h"
 #include "base/units.h"
@@ -35,6 +36,10 @@ Result<std::shared_ptr<MountedPoint>> the_point(Invocation& invocation, PointRef
 }
 
 Result<int> run_mount(Invocation& invocation) {
+    // Chunks of about a MiB come and go on a dozen threads for days: they are mapped, so that they go back to
+    // the system, and threads share arenas, so that what is free in one does not add up.
+    ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    ::mallopt(M_ARENA_MAX, 2);
     auto point_text = invocation.argument("POINT");
     auto directory = invocation.argument("DIR");
     if (directory.empty()) std::swap(point_text, directory);

@@ -42,6 +42,11 @@ Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& 
     point.version = HOLDFAST_VERSION;
 
     BackedUp done;
+    done.suspicion = TRY(find_suspicion(repository, point, stop).within("compare with the points before"));
+    if (done.suspicion) {
+        point.attributes[kSuspectAttribute] = done.suspicion->reason;
+        if (done.suspicion->fresh) TRY(hold_clean_points(repository, dataset.name, *done.suspicion, stop));
+    }
     done.point = TRY(repository.publish(*ingest, std::move(point), stop));
     done.statistics = ingest->statistics();
     done.problems = std::move(capture.problems);

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <optional>
+
 #include "archive/source.h"
 #include "datasets/run_record.h"
+#include "datasets/suspicion.h"
 
 namespace holdfast {
 
@@ -13,6 +16,7 @@ struct BackedUp {
     std::vector<Problem> problems;
     std::uint64_t problem_count = 0;
     std::vector<Finding> findings;
+    std::optional<Suspicion> suspicion;  // the point is suspect
     std::string cache_warning;  // why the next capture can't build upon this one; mostly empty
 };
 

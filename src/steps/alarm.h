@@ -1,0 +1,12 @@
+#pragma once
+
+#include "steps/notify_step.h"
+
+namespace holdfast::steps {
+
+// Tells the plan's teams (all people, where it has no teams) through the plan's mail server that something
+// needs a person now. False, with nothing sent, when the plan has no `notify.mail`.
+Result<bool> send_alarm(Plan const& plan, std::string subject, std::string text, SendMail const& send,
+                        std::stop_token stop);
+
+}  // namespace holdfast::steps
