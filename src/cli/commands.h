@@ -31,6 +31,7 @@ Command report_command();
 Command status_command();
 Command rescue_command();
 Command replicate_command();
+Command guard_command();
 Command generate_command();
 
 }  // namespace holdfast::cli

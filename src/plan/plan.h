@@ -293,6 +293,7 @@ struct StatusPage {
 };
 
 struct Notify {
+    std::vector<std::string> alarms;  // people and teams that the guard tells what is wrong
     std::optional<Mail> mail;
     Named<Webhook> webhooks;
     std::optional<StatusPage> status_page;

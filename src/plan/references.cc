@@ -217,6 +217,7 @@ void check_people(ReferenceChecker& check) {
         auto path = "communications/" + communication.name;
         check.names(path + "/to", communication.to, "person or team", anybody);
     }
+    check.names("notify/alarms", check.plan.notify.alarms, "person or team", anybody);
     for (auto const& after : check.plan.after) {
         for (std::size_t i = 0; i < after.tasks.size(); ++i) {
             check.name(fmt::format("after/{}/{}/owner", after.name, i), after.tasks[i].owner,

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "datasets/workspace.h"
+#include "guard/duty.h"
+
+namespace holdfast::guard {
+
+// Makes a point of a dataset in one repository, and stores what `rescue` needs beside it. Captures take turns: two at
+// once on one machine only slow each other down.
+struct BackUpTurn {
+    std::timed_mutex mutex;
+};
+std::unique_ptr<Duty> make_back_up_duty(Workspace& workspace, plan::Dataset dataset, std::string repository, Duration every,
+                                        BackUpTurn& turn);
+
+}  // namespace holdfast::guard
