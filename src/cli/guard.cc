@@ -11,6 +11,7 @@
 #include "guard/back_up_duty.h"
 #include "guard/objective_duty.h"
 #include "guard/replicate_duty.h"
+#include "steps/alarm.h"
 #include "steps/send_mail.h"
 
 namespace holdfast::cli {
@@ -82,12 +83,12 @@ Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace
 }
 
 Result<guard::AlarmBook::Tell> teller(Plan const& plan, Invocation& invocation) {
-    if (plan.notify.alarms.empty()) {
-        invocation.output.warning("nobody is told of alarms: the plan has no `notify: { alarms: [ … ] }`");
+    auto to = TRY(steps::alarm_recipients(plan).within("alarms"));
+    if (to.empty() || !plan.notify.mail) {
+        invocation.output.warning(fmt::format("nobody is told of alarms: the plan has no {}",
+                                              to.empty() ? "people and no `notify.alarms`" : "`notify.mail`"));
         return guard::AlarmBook::Tell();
     }
-    if (!plan.notify.mail) return fail(ErrorKind::usage, "notify.alarms needs a mail server", "add notify.mail");
-    auto to = TRY(steps::recipients(plan, plan.notify.alarms).within("notify.alarms"));
     return guard::AlarmBook::Tell([&plan, to, stop = invocation.stop](guard::AlarmBook::Message const& message) {
         return steps::send_by_smtp(*plan.notify.mail, {to, message.subject, message.text}, stop);
     });

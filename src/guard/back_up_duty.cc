@@ -26,6 +26,7 @@ std::string concern_of(BackedUp const& done, std::vector<std::string> const& war
         if (finding.verdict == Finding::Verdict::damaged || finding.verdict == Finding::Verdict::suspicious)
             parts.push_back(fmt::format("{} is {}", printable(finding.object), name(finding.verdict)));
     }
+    if (done.suspicion) parts.push_back("the point is suspect: " + done.suspicion->reason);
     parts.insert(parts.end(), warnings.begin(), warnings.end());
     return join(parts, "; ");
 }

@@ -325,7 +325,7 @@ void describe(auto& v, Task& x) {
 }
 
 void describe(auto& v, Notify& x) {
-    v.field("alarms", x.alarms, {.doc = "People and teams that `guard` tells what is wrong, by mail.", .form = Form::name});
+    v.field("alarms", x.alarms, {.doc = "People and teams that are told of alarms, by mail; without it, all teams.", .form = Form::name});
     v.field("mail", x.mail, {.doc = "The mail server."});
     v.field("webhooks", x.webhooks, {.doc = "Places to post to: `by: [webhook:NAME]`."});
     v.field("status_page", x.status_page, {.doc = "The public page: `by: [status-page]`."});

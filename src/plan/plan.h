@@ -293,7 +293,7 @@ struct StatusPage {
 };
 
 struct Notify {
-    std::vector<std::string> alarms;  // people and teams that the guard tells what is wrong
+    std::vector<std::string> alarms;  // people and teams that are told of alarms; empty: all teams
     std::optional<Mail> mail;
     Named<Webhook> webhooks;
     std::optional<StatusPage> status_page;
