@@ -103,11 +103,23 @@ void Chunker::scan() {
     at_ = at;
 }
 
+// Index of the first cut behind the chunk's begin.
+std::size_t Chunker::cut_behind() const {
+    auto at = next_cut_;
+    while (at < layout_.cuts.size() && layout_.cuts[at] <= offset_) ++at;
+    return at;
+}
+
+Element Chunker::element() const {
+    if (layout_.cut != Layout::Cut::stated) return Element::none;
+    auto at = cut_behind();
+    return at == 0 || at > layout_.elements.size() ? Element::none : layout_.elements[at - 1];
+}
+
 // Size of the chunk that ends at the next cut of a layout that states them.
 std::size_t Chunker::to_next_cut() const {
     if (layout_.cut == Layout::Cut::pages) return kPagesChunk - offset_ % kPagesChunk;
-    auto at = next_cut_;
-    while (at < layout_.cuts.size() && layout_.cuts[at] <= offset_) ++at;
+    auto at = cut_behind();
     if (at == layout_.cuts.size()) return kStatedChunk;
     return static_cast<std::size_t>(std::min<std::uint64_t>(layout_.cuts[at] - offset_, kStatedChunk));
 }

@@ -51,6 +51,8 @@ class Chunker {
     // The chunk is complete.
     bool full() const { return full_; }
     bool empty() const { return begin_ == end_; }
+    // What the chunk is an array of, as the layout states it.
+    Element element() const;
     // The chunk as far as it is, and a new one begins.
     Slice take();
     // Passes over `length` bytes of the stream (a hole). The chunk must be empty.
@@ -59,6 +61,7 @@ class Chunker {
   private:
     void advance();
     void scan();
+    std::size_t cut_behind() const;
     std::size_t to_next_cut() const;
     void move_to_new_memory();
 

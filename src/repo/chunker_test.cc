@@ -62,6 +62,25 @@ Bytes joined(std::vector<Bytes> const& chunks) {
 }
 
 // A change here means that nothing deduplicates against repositories that exist.
+TEST(Chunker, SaysWhatEachChunkIsAnArrayOf) {
+    Layout layout{.cut = Layout::Cut::stated, .cuts = {100, 100 + 2 * kStatedChunk, 3'000'000}, .elements = {Element::float32, Element::none}};
+    MemoryPool pool(SIZE_MAX);
+    Chunker chunker(gear(), layout, pool);
+    std::vector<Element> elements;
+    auto const all = random_bytes(3'500'000, 7);
+    ByteView bytes(all);
+    while (!bytes.empty()) {
+        bytes = chunker.feed(bytes);
+        while (chunker.full()) {
+            elements.push_back(chunker.element());
+            chunker.take();
+        }
+    }
+    elements.push_back(chunker.element());
+    using enum Element;
+    EXPECT_EQ(elements, (std::vector{none, float32, float32, none, none})) << "the head, two slices, a gap, the rest";
+}
+
 TEST(Chunker, CutsWhereItAlwaysDid) {
     EXPECT_EQ(gear()[0], 11358210506836052094u);
     EXPECT_EQ(gear()[255], 11521207699715199710u);

@@ -87,9 +87,10 @@ class ExtentList {
 // Takes what the chunker has complete and names it in the list.
 Result<void> store_chunk_of(Pipeline& pipeline, ChunkNames& names, ChunkKind kind, Chunker& chunker,
                             ExtentList& list) {
+    auto element = chunker.element();
     auto bytes = chunker.take();
     auto size = bytes.bytes.size();
-    auto id = TRY(pipeline.store_chunk(kind, std::move(bytes)));
+    auto id = TRY(pipeline.store_chunk(kind, std::move(bytes), element));
     names.add(id);
     return list.add({.chunk = id, .offset = 0, .length = size});
 }

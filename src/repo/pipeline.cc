@@ -14,7 +14,6 @@ constexpr std::size_t kPacksPerSegment = 8;
 // A pack has room for this much beyond its size, so that the frame that closes it fits in.
 constexpr std::size_t kPackSlack = kFrameRawBytesMax + 4096;
 
-std::size_t group_of(ChunkKind kind) { return static_cast<std::size_t>(kind) - 1; }
 std::size_t lane_of(ChunkKind kind) { return kind == ChunkKind::data ? 0 : 1; }
 
 }  // namespace
@@ -89,7 +88,7 @@ bool Pipeline::knows(ChunkId const& id) const {
     return index_->may_reuse(id);
 }
 
-Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Slice chunk) {
+Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Slice chunk, Element element) {
     auto bytes = chunk.bytes;
     assert(!bytes.empty() && bytes.size() <= kChunkBytesMax);
     TRY(check());
@@ -108,27 +107,29 @@ Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Slice chunk) {
     }
     if (known) return id;
     PackChunk entry{id, static_cast<std::uint32_t>(bytes.size())};
+    FrameOf const of{kind, element};
     if (bytes.size() >= kLargeChunk) {
-        TRY(submit_frame(kind, std::move(chunk), {entry}));
+        TRY(submit_frame(of, std::move(chunk), {entry}));
         return id;
     }
-    auto& group = groups_[group_of(kind)];
+    auto& group = groups_[of];
     if (!group.raw) group.raw = memory_.take(kSolidFrame + kLargeChunk);
     std::memcpy(group.raw->span().data() + group.bytes, bytes.data(), bytes.size());
     group.bytes += bytes.size();
     group.chunks.push_back(entry);
-    if (group.bytes >= kSolidFrame) TRY(submit_group(kind));
+    if (group.bytes >= kSolidFrame) TRY(submit_group(of));
     return id;
 }
 
-Result<void> Pipeline::submit_group(ChunkKind kind) {
-    auto group = std::exchange(groups_[group_of(kind)], {});
-    if (!group.raw) return {};
+Result<void> Pipeline::submit_group(FrameOf of) {
+    auto node = groups_.extract(of);
+    if (node.empty()) return {};
+    auto& group = node.mapped();
     auto bytes = group.raw->view().first(group.bytes);
-    return submit_frame(kind, {std::move(group.raw), bytes}, std::move(group.chunks));
+    return submit_frame(of, {std::move(group.raw), bytes}, std::move(group.chunks));
 }
 
-Result<void> Pipeline::submit_frame(ChunkKind kind, Slice raw, std::vector<PackChunk> chunks) {
+Result<void> Pipeline::submit_frame(FrameOf of, Slice raw, std::vector<PackChunk> chunks) {
     auto size = raw.bytes.size();
     TRY(wait([&] {
         return (frame_bytes_ == 0 || frame_bytes_ + size <= limits_.frames_in_flight_bytes) &&
@@ -139,7 +140,7 @@ Result<void> Pipeline::submit_frame(ChunkKind kind, Slice raw, std::vector<PackC
         frame_bytes_ += size;
     }
     // Shared, because a task must be copyable.
-    auto frame = std::make_shared<FrameTask>(FrameTask{kind, std::move(raw), std::move(chunks)});
+    auto frame = std::make_shared<FrameTask>(FrameTask{of.first, of.second, std::move(raw), std::move(chunks)});
     post([frame, size](Pipeline& self) {
         auto done = self.seal_frame(*frame);
         frame->raw = {};
@@ -152,7 +153,7 @@ Result<void> Pipeline::submit_frame(ChunkKind kind, Slice raw, std::vector<PackC
 
 Result<void> Pipeline::seal_frame(FrameTask& task) {
     static thread_local Bytes scratch;
-    auto encoded = TRY(encode_frame(task.raw.bytes, {.zstd_level = limits_.zstd_level}, scratch));
+    auto encoded = TRY(encode_frame(task.raw.bytes, {.zstd_level = limits_.zstd_level, .element = task.element}, scratch));
 
     // A frame's place is given when its size is known; packs fill in about the order of the data.
     std::shared_ptr<OpenPack> pack;
@@ -230,7 +231,7 @@ Result<void> Pipeline::store_segment(std::vector<PackSummary> const& packs) {
 
 Result<void> Pipeline::flush() {
     TRY(check());
-    for (auto kind : {ChunkKind::data, ChunkKind::tree, ChunkKind::extents}) TRY(submit_group(kind));
+    while (!groups_.empty()) TRY(submit_group(groups_.begin()->first));
     auto idle = [this] { return tasks_ == 0; };
     TRY(wait(idle));
     std::vector<std::shared_ptr<OpenPack>> last;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,9 +26,9 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
              std::stop_token stop);
 
     // The producer's side.
-    // Takes in a chunk: computes its id, and stores it unless it is known. Waits while too much is in
-    // flight.
-    Result<ChunkId> store_chunk(ChunkKind kind, Slice bytes);
+    // Takes in a chunk: computes its id, and stores it unless it is known. `element` is what it is an array
+    // of. Waits while too much is in flight.
+    Result<ChunkId> store_chunk(ChunkKind kind, Slice bytes, Element element = Element::none);
     bool knows(ChunkId const& id) const;
     Result<void> flush();
     // Stops what runs and waits for it: after this no task touches the repository.
@@ -40,6 +41,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     MemoryPool& memory() { return memory_; }
 
   private:
+    // What may share a frame: small arrays of different elements would spoil each other's codes.
+    using FrameOf = std::pair<ChunkKind, Element>;
     // Chunks that wait for a frame of their kind to fill.
     struct Group {
         std::shared_ptr<Memory> raw;
@@ -48,6 +51,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     };
     struct FrameTask {
         ChunkKind kind;
+        Element element;
         Slice raw;
         std::vector<PackChunk> chunks;
     };
@@ -58,8 +62,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     };
     static constexpr std::size_t kLanes = 2;  // content; trees and extent lists
 
-    Result<void> submit_group(ChunkKind kind);
-    Result<void> submit_frame(ChunkKind kind, Slice raw, std::vector<PackChunk> chunks);
+    Result<void> submit_group(FrameOf of);
+    Result<void> submit_frame(FrameOf of, Slice raw, std::vector<PackChunk> chunks);
     // Returns when `ready` (called with the lock held) is true, or something failed.
     template <typename Ready>
     Result<void> wait(Ready const& ready);
@@ -86,7 +90,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     MemoryPool memory_;
 
     // The producer's own.
-    std::array<Group, 3> groups_;
+    std::map<FrameOf, Group> groups_;  // those that are not empty
 
     mutable std::mutex mutex_;
     std::optional<Error> error_;
