@@ -4,6 +4,7 @@
 #include <array>
 #include <fmt/format.h>
 #include <map>
+#include <tuple>
 
 #include "base/text.h"
 #include "formats/model_readers.h"
@@ -138,7 +139,10 @@ bool add_tensor(ModelFile& model, ModelTensor tensor, std::string dtype) {
 void settle_storages(ModelFile& model) {
     std::vector<std::size_t> order(model.storages.size()), place(model.storages.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::ranges::stable_sort(order, [&](auto a, auto b) { return model.storages[a].offset < model.storages[b].offset; });
+    std::ranges::sort(order, [&](auto a, auto b) {
+        auto const &one = model.storages[a], &other = model.storages[b];
+        return std::tuple(one.offset, one.bytes, a) < std::tuple(other.offset, other.bytes, b);
+    });
     std::vector<ModelStorage> sorted;
     std::uint64_t end = 0;
     for (auto i : order) {
