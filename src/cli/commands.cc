@@ -12,7 +12,8 @@ std::vector<Command> const& commands() {
         verify_command(),       forget_command(),       hold_add_command(),   hold_list_command(),
         hold_remove_command(),  recover_command(),      resume_command(),     drill_command(),
         report_command(),       status_command(),       rescue_command(),     replicate_command(),
-        guard_command(),        generate_command(),
+        guard_command(),        models_inspect_command(), models_diff_command(), models_scan_command(),
+        generate_command(),
     };
     return all;
 }

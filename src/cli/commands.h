@@ -32,6 +32,9 @@ Command status_command();
 Command rescue_command();
 Command replicate_command();
 Command guard_command();
+Command models_inspect_command();
+Command models_diff_command();
+Command models_scan_command();
 Command generate_command();
 
 }  // namespace holdfast::cli
