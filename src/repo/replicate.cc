@@ -180,9 +180,20 @@ class Replicator {
         return {};
     }
 
+    // An admin who looked at the copy before the receipt came gave the point one of his own: the first one that is
+    // stored stays, in each repository.
+    static bool has_its_own(ObjectRoom room, Result<void> const& done) {
+        return room == ObjectRoom::receipt && !done && done.error().kind == ErrorKind::exists;
+    }
+
     // A task. Fails only when a store does.
     Result<void> settle(ObjectRoom room, Item const& item) {
         auto done = item.there ? mend(room, item) : copy(room, item);
+        if (has_its_own(room, done)) {
+            std::lock_guard lock(mutex_);
+            ++result_.present;
+            done = {};
+        }
         if (!done && done.error().kind == ErrorKind::not_found) {
             done = {};  // removed meanwhile: nothing that stays needs it
         } else if (!done && (done.error().kind == ErrorKind::damaged || done.error().kind == ErrorKind::exists)) {
@@ -246,6 +257,9 @@ class Replicator {
         if (here == Verdict::damaged && there == Verdict::whole) {
             return fail(ErrorKind::damaged, "damaged in " + from_.describe() + ", whole in " + to_.describe(),
                         "replicate in the other direction");
+        }
+        if (room == ObjectRoom::receipt && here != Verdict::damaged && there != Verdict::damaged) {
+            return fail(ErrorKind::exists, "the copy has a receipt of its own");
         }
         if (here != Verdict::whole || there != Verdict::damaged) {
             return fail(ErrorKind::damaged,

@@ -94,6 +94,25 @@ TEST_F(ReplicateTest, MakesACopyThatRestoresAndBringsItUpToDate) {
     EXPECT_FALSE(done->lag);
 }
 
+TEST_F(ReplicateTest, ReceiptsThatTheCopyGaveItselfStay) {
+    auto point = back_up("one");
+    auto receipt = "receipts/" + point.id.hex();
+    // The copy was made before the point had its receipt, and an admin looked at it.
+    auto kept = from.objects.extract(receipt);
+    ASSERT_FALSE(kept.empty());
+    ASSERT_TRUE(run());
+    clock.advance(std::chrono::minutes(1));
+    EXPECT_EQ(whole_points_of_copy(), 1u);
+    auto own = to.objects.at(receipt);
+    from.objects.insert(std::move(kept));
+    for (bool compare : {false, true}) {
+        auto done = run({.compare = compare});
+        ASSERT_TRUE(done);
+        EXPECT_THAT(done->damaged, IsEmpty()) << done->damaged[0].error.message;
+        EXPECT_EQ(to.objects.at(receipt), own);
+    }
+}
+
 TEST_F(ReplicateTest, CutShortAtEveryOperationItIsARepositoryAndGoesOn) {
     back_up("one");
     back_up("two");
