@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "os/fd.h"
 #include "sources/models/model_file.h"
+#include "sources/models/shard_set.h"
 
 namespace holdfast {
 namespace {
@@ -16,6 +17,11 @@ Finding unreadable(std::string object, Error const& error) {
 }
 
 void inspect(std::string const& path, std::string const& object, std::vector<Finding>& findings) {
+    if (is_shard_index(path)) {
+        auto set = inspect_shard_set(path, object);
+        findings.push_back(set ? std::move(*set) : unreadable(object, set.error()));
+        return;
+    }
     Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file) {
         findings.push_back(unreadable(object, errno_error("open", errno)));

@@ -162,6 +162,34 @@ TEST_F(ModelsSourceTest, OneTensorIsStoredOnceWhateverFileItSitsIn) {
     EXPECT_EQ(target.read("a.safetensors"), home.read("a.safetensors"));
 }
 
+TEST_F(ModelsSourceTest, ASetOfFilesIsWholeOrItsIndexSaysWhatIsMissing) {
+    home.file("m-1.safetensors", safetensors_of({weights(100, 1), weights(100, 2)}));
+    home.file("m-2.safetensors", safetensors_of({weights(100, 3)}));
+    auto index = [&](std::string const& map) { home.file("m.safetensors.index.json", R"({"weight_map":{)" + map + "}}"); };
+    auto source = make_models_source({.paths = {home.path().string()}});
+    auto finding = [&]() -> Finding {
+        auto findings = source->validate(home.path(), {});
+        EXPECT_TRUE(findings);
+        for (auto& one : *findings) {
+            if (one.object == "m.safetensors.index.json") return one;
+        }
+        ADD_FAILURE() << "no finding";
+        return {};
+    };
+    index(R"("t1":"m-1.safetensors","t0":"m-2.safetensors")");
+    EXPECT_EQ(finding().verdict, Finding::Verdict::verified) << finding().detail;
+    index(R"("t1":"m-1.safetensors","t0":"m-3.safetensors")");
+    EXPECT_EQ(finding().verdict, Finding::Verdict::damaged);
+    EXPECT_EQ(finding().detail, "'m-3.safetensors' is missing");
+    index(R"("t1":"m-2.safetensors")");
+    EXPECT_EQ(finding().detail, "'m-2.safetensors' does not hold 't1'");
+    index(R"("t1":"../m-1.safetensors")");
+    EXPECT_EQ(finding().verdict, Finding::Verdict::suspicious);
+    home.file("m-2.safetensors", "cut");
+    index(R"("t0":"m-2.safetensors")");
+    EXPECT_EQ(finding().verdict, Finding::Verdict::damaged);
+}
+
 TEST_F(ModelsSourceTest, EveryFileComesBackWhateverItIs) {
     std::vector<std::string> names;
     for (auto const& entry : std::filesystem::directory_iterator(std::string(HOLDFAST_FIXTURES) + "/models")) {
