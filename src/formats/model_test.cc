@@ -196,6 +196,8 @@ TEST(Model, SeesNamesHoweverTheyAreSpelled) {
     EXPECT_TRUE(suspicious("Nq\x01" "0h\x01" + text("system") + "\x93)R")) << "a module that is no text";
     EXPECT_TRUE(suspicious("(" + text("true") + "ios\nsystem\n")) << "INST";
     EXPECT_TRUE(suspicious("(" + global("os", "system") + text("true") + "o")) << "OBJ";
+    EXPECT_TRUE(suspicious("(icollections\nOrderedDict\n")) << "INST is no opcode of the allow-list, whatever it names";
+    EXPECT_TRUE(suspicious("(" + global("collections", "OrderedDict") + "o")) << "nor is OBJ";
     EXPECT_TRUE(suspicious(std::string("\x82\x01)R"))) << "the extension registry";
     EXPECT_TRUE(suspicious(global("os", "system") + ")\x81")) << "NEWOBJ";
     EXPECT_TRUE(suspicious(global("os", "system") + ")}\x92")) << "NEWOBJ_EX";
@@ -237,6 +239,7 @@ TEST(Model, ChecksTensorsAgainstTheirStorages) {
     EXPECT_EQ(verdict(tensor(storage("0", huge), 0, {2}, {1})), ModelVerdict::damaged) << "2^63 elements";
     EXPECT_EQ(verdict(tensor(storage("0", 4), 0, {huge - 1, 4}, {2, 1})), ModelVerdict::damaged) << "elements overflow";
     EXPECT_EQ(verdict(tensor(storage("0", 4), 0, {3}, {huge - 1})), ModelVerdict::damaged) << "strides overflow";
+    EXPECT_EQ(verdict(tensor(storage("0", 4), 0, {5}, {huge >> 1})), ModelVerdict::damaged) << "strides overflow to zero";
     EXPECT_EQ(verdict(tensor(storage("0", 4), huge - 1, {1}, {1})), ModelVerdict::damaged) << "the offset overflows";
     EXPECT_EQ(verdict(tensor(storage("0", 4), huge, {1}, {1})), ModelVerdict::damaged) << "a negative offset";
     EXPECT_EQ(verdict(tensor(storage("0", 4), 0, {2}, {1, 1})), ModelVerdict::damaged);
@@ -292,6 +295,12 @@ TEST(Zip, HoldsTheDirectoryAgainstTheLocalHeaders) {
     EXPECT_GT(faults({plain, plain}), 0u) << "a name twice";
     auto again = TestEntry{.name = "b", .data = "content", .local_name = {}, .header = 0};
     EXPECT_GT(faults({plain, again}), 0u) << "two entries at one place";
+    // A whole entry in the bytes of another one: both readings are consistent, and they overlap.
+    TestEntry const inner{.name = "b", .data = "inside"};
+    auto around = TestEntry{.name = "a", .data = to_text(zip_of({inner}))};
+    auto pointed = inner;
+    pointed.header = 30 + 1;
+    EXPECT_EQ(faults({around, pointed}), 1u) << "an entry inside of another one";
     again.header = 0xfffffff0;
     EXPECT_GT(faults({plain, again}), 0u) << "outside of the archive";
     auto wrong = zip_of({{.name = "m/data.pkl", .data = state("N")}, {.name = "m/data/0", .data = "x", .crc_change = 1}});

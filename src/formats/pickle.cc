@@ -450,6 +450,7 @@ void Interpreter::step_object(std::uint8_t opcode) {
             if (items.empty()) return fault("OBJ without a class");
             auto called = items.front();
             items.erase(items.begin());
+            refuse(pickle_.nodes[called].kind == Kind::global ? printable(pickle_.nodes[called].text) : "(a class that was computed)");
             auto arguments = node(Kind::tuple);
             pickle_.nodes[arguments].items = std::move(items);
             return push_object(called, {arguments});
