@@ -9,6 +9,7 @@ std::vector<Command> const& commands() {
         ls_command(),           cat_command(),          diff_command(),       restore_command(),
         mount_command(),
         scrub_command(),
+        repair_command(),
         verify_command(),       forget_command(),       hold_add_command(),   hold_list_command(),
         hold_remove_command(),  recover_command(),      resume_command(),     drill_command(),
         report_command(),       status_command(),       rescue_command(),     replicate_command(),

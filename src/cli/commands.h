@@ -20,6 +20,7 @@ Command restore_command();
 Command mount_command();
 Command verify_command();
 Command scrub_command();
+Command repair_command();
 Command forget_command();
 Command hold_add_command();
 Command hold_list_command();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/commands.h"
@@ -12,12 +14,30 @@
 namespace holdfast::cli {
 namespace {
 
+// "10%" of what is stored, or a size.
+Result<void> read_budget(std::string const& text, VerifyPointsOptions& options) {
+    if (!text.ends_with('%')) {
+        options.budget_bytes = TRY(parse_bytes(text).within("--budget"));
+        return {};
+    }
+    double percent = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size() - 1, percent);
+    if (error != std::errc() || end != text.data() + text.size() - 1 || !(percent > 0 && percent <= 100)) {
+        return fail(ErrorKind::usage, fmt::format("--budget {}: must be a size, or up to 100%", printable(text)));
+    }
+    options.budget_share = percent / 100;
+    return {};
+}
+
 Result<int> run_verify(Invocation& invocation) {
     auto workspace = TRY(open_workspace(invocation));
     auto name = TRY(workspace->default_repository());
     VerifyPointsOptions options{.data = invocation.has("data") || invocation.has("restore"),
                           .restore = invocation.has("restore"),
                           .scratch = invocation.value("scratch").value_or("")};
+    options.older_than = TRY(invocation.duration("older-than"));
+    if (auto budget = invocation.value("budget")) TRY(read_budget(*budget, options));
+    options.data = options.data || options.older_than || options.budget_bytes || options.budget_share;
     auto& output = invocation.output;
     auto report = TRY(verify_points(*workspace, name, options, output.progress("verify"), warn_to(output),
                                     invocation.stop));
@@ -55,6 +75,10 @@ Result<int> run_verify(Invocation& invocation) {
                                               : fmt::format("{} damaged objects, {} files affected",
                                                             report.damage.size(), report.file_count));
     output.line(output.styled(report.whole() ? Style::good : Style::bad, summary));
+    if (options.data && report.proven_since) {
+        output.line(fmt::format("proven by reading: {} of {} packs, the first of them on {}", report.packs_proven,
+                                report.packs, to_rfc3339(*report.proven_since)));
+    }
     output.document(nlohmann::json{{"event", "verified"},
                                    {"ok", report.whole()},
                                    {"data", options.data},
@@ -62,6 +86,9 @@ Result<int> run_verify(Invocation& invocation) {
                                    {"packs", report.packs},
                                    {"chunks", report.chunks},
                                    {"bytes_read", report.bytes_read},
+                                   {"packs_proven", report.packs_proven},
+                                   {"proven_since", report.proven_since ? nlohmann::json(to_rfc3339(*report.proven_since))
+                                                                        : nlohmann::json()},
                                    {"damage", damage},
                                    {"files", files},
                                    {"file_count", report.file_count},
@@ -82,6 +109,10 @@ Command verify_command() {
                 "files of which points that touches.",
             .arguments = {},
             .options = {{.flag = "--data", .help = "read everything"},
+                        {.flag = "--budget", .value = "SHARE",
+                         .help = "read so much, what was proven longest ago first: 10% or 50GiB; once a day covers everything"},
+                        {.flag = "--older-than", .value = "TIME",
+                         .help = "read what nobody has proven for so long: 30d"},
                         {.flag = "--restore",
                          .help = "and restore the latest point of each dataset into a scratch directory, compare, validate"},
                         {.flag = "--scratch", .value = "DIR", .help = "where --restore writes (default: below the state)"}},

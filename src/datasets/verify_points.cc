@@ -104,12 +104,18 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
                   .bytes = at.bytes,
                   .bytes_total = at.bytes_total});
     };
-    auto found = TRY(verify_repository(repository, {.data = options.data, .suspects = options.suspects}, walk_tree, shown, stop));
+    auto found = TRY(verify_repository(repository, {.data = options.data,
+                                              .suspects = options.suspects,
+                                              .older_than = options.older_than,
+                                              .budget_bytes = options.budget_bytes,
+                                              .budget_share = options.budget_share}, walk_tree, shown, stop));
     VerifyReport report{.repository = std::string(name),
                         .points = found.points,
                         .packs = found.packs,
                         .chunks = found.chunks,
                         .bytes_read = found.bytes_read,
+                        .packs_proven = found.packs_proven,
+                        .proven_since = found.proven_since,
                         .damage = {},
                         .files = {},
                         .file_count = found.affected_count,
@@ -117,6 +123,8 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
     for (auto const& damaged : found.damaged) report.damage.push_back({damaged.key, damaged.error.message});
     for (auto const& key : found.unknown) report.damage.push_back({key, "it is not known what this object is"});
     for (auto const& path : found.affected) report.files.push_back({path.dataset, path.point, path.path});
+
+    if (found.unremembered) warn("what was proven could not be noted: " + found.unremembered->message);
 
     auto list = TRY(repository.points(stop));
     if (options.data) {
@@ -126,7 +134,7 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
                 auto id = info.id.hex();
                 if (found.affected_points.contains(info.id)) {
                     TRY(catalog.set_point_state(repository.id().hex(), id, catalog::PointState::damaged));
-                } else {
+                } else if (!found.unproven_points.contains(info.id)) {
                     TRY(catalog.reach(repository.id().hex(), id, catalog::Rung::hashed, run.id()));
                 }
             }

@@ -11,6 +11,10 @@ struct VerifyPointsOptions {
     bool restore = false;  // and restore each dataset's latest point into a scratch directory, compare, validate
     std::string scratch;   // where; empty: under the state directory
     std::set<PackId> suspects = {};  // packs that are read in full even without `data`
+    // With `data`, only a part: see VerifyRepositoryOptions.
+    std::optional<Duration> older_than = {};
+    std::optional<std::uint64_t> budget_bytes = {};
+    std::optional<double> budget_share = {};
 };
 
 struct DamageReport {
@@ -31,6 +35,8 @@ struct VerifyRestored {
 struct VerifyReport {
     std::string repository;
     std::uint64_t points = 0, packs = 0, chunks = 0, bytes_read = 0;
+    std::uint64_t packs_proven = 0;      // by a reader, now or before
+    std::optional<Time> proven_since;    // when the one of them was read that was read longest ago
     std::vector<DamageReport> damage;
     std::vector<DamagedFile> files;  // at most 1,000
     std::uint64_t file_count = 0;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 
+#include "repo/proven.h"
 #include "repo/repository.h"
 
 namespace holdfast {
@@ -299,6 +300,18 @@ std::vector<Result<LoadedSegment>> load_segments(Repository& repository,
     return results;
 }
 
+// What a reader has proven to be what the index says of it is as good as if this bundle had written it.
+void rely_on_proven(Index& index, BundleId const& own, PackMarks const& marks) {
+    auto packs = index.packs();
+    for (std::size_t number = 0; number < packs.size(); ++number) {
+        auto const& pack = packs[number];
+        if (pack.writer == own || !is_proven(index, number, pack, marks)) continue;
+        PackSummary const summary{.id = pack.id, .bytes = pack.bytes, .header = pack.header,
+                                  .directory = index.directory(number)};
+        index.add(own, {&summary, 1});
+    }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Index>> refresh_index(Repository& repository, RefreshOptions options,
@@ -353,7 +366,18 @@ Result<std::shared_ptr<Index>> refresh_index(Repository& repository, RefreshOpti
             return fail(std::move(loaded[i].error()).within("read " + key));
         }
     }
-    if (options.check_packs) index->set_present(sizes);
+    if (options.check_packs) {
+        // After the packs: one that is found to be damaged while we look is not reused.
+        PackMarks marks;
+        TRY(refresh_marks(repository, marks, stop));
+        rely_on_proven(*index, repository.keys().id, marks);
+        // What is known to be damaged counts as missing here: then the next backup stores it again.
+        std::erase_if(sizes, [&](auto const& item) {
+            auto const* mark = marks.find(item.first);
+            return mark != nullptr && mark->verdict != PackVerdict::whole;
+        });
+        index->set_present(sizes);
+    }
     slot.index = index;
     return index;
 }

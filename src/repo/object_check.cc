@@ -10,6 +10,7 @@
 #include "repo/index.h"
 #include "repo/lease.h"
 #include "repo/pack.h"
+#include "repo/proven.h"
 #include "repo/receipt.h"
 #include "repo/self_documents.h"
 #include "repo/writer_log.h"
@@ -82,6 +83,11 @@ Result<void> check_bare_object(std::optional<RepositoryId> const& repository, st
     switch (room_of(key)) {
         case ObjectRoom::pack:
             return check_bare_pack(key, object);
+        case ObjectRoom::proven:
+            if (std::string(kProvenPrefix) + to_hex(sha256(object)) != key) {
+                return fail(ErrorKind::damaged, "holds other bytes than its name says");
+            }
+            break;
         case ObjectRoom::index:
             if (segment_key(object).text() != key) return fail(ErrorKind::damaged, "holds other bytes than its name says");
             break;
@@ -117,6 +123,7 @@ ObjectRoom room_of(std::string_view key) {
     if (key.starts_with(kReceiptsPrefix)) return ObjectRoom::receipt;
     if (key.starts_with(kLeasesPrefix)) return ObjectRoom::lease;
     if (key.starts_with(kHoldsPrefix)) return ObjectRoom::hold;
+    if (key.starts_with(kProvenPrefix)) return ObjectRoom::proven;
     if (key.starts_with(kSelfPrefix) && self_name_of(key)) return ObjectRoom::self;
     return ObjectRoom::unknown;
 }
@@ -144,6 +151,9 @@ Result<void> check_object(Repository& repository, CertificateLookup const& certi
             return {};
         case ObjectRoom::lease:
             TRY(open_lease(key, object, keys, certificates));
+            return {};
+        case ObjectRoom::proven:
+            TRY(open_marks(repository, key, object, stop));
             return {};
         case ObjectRoom::hold:
             TRY(open_hold(key, object, keys, certificates));

@@ -22,7 +22,8 @@ constexpr std::uint64_t kBytesInFlight = 128u << 20;
 constexpr std::uint64_t kMemoryStep = 1u << 20;
 
 // Objects in the order in which they are copied: what others need comes first. Nothing of a writer
-// that runs now: its marker is a matter of the store that it writes to.
+// that runs now: its marker is a matter of the store that it writes to; and no proofs, which tell of the bytes
+// of one store.
 constexpr ObjectRoom kRooms[] = {ObjectRoom::key,   ObjectRoom::config,  ObjectRoom::pack, ObjectRoom::index,
                                  ObjectRoom::point, ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log};
 
@@ -109,7 +110,7 @@ class Replicator {
         Work work;
         for (auto const& [key, size] : source) {
             auto room = room_of(key);
-            if (room == ObjectRoom::lease || room == ObjectRoom::unknown) continue;
+            if (room == ObjectRoom::lease || room == ObjectRoom::proven || room == ObjectRoom::unknown) continue;
             Item item{key, size, {}};
             if (auto found = copy.find(key); found != copy.end()) item.there = found->second;
             if (item.there == size && !options_.compare) {

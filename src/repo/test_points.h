@@ -41,7 +41,7 @@ class PointsTest : public testing::Test {
 
     PointInfo back_up(std::string const& dataset, std::vector<Bytes> const& files) {
         auto ingest = *repository->begin_ingest(
-            {.pack_bytes = 1u << 20, .packs_in_flight_max = 2, .frames_in_flight_bytes = 8u << 20, .zstd_level = 1,
+            {.pack_bytes = pack_bytes, .packs_in_flight_max = 2, .frames_in_flight_bytes = 8u << 20, .zstd_level = 1,
              .parity_percent = parity},
             {});
         ByteWriter tree;
@@ -59,6 +59,8 @@ class PointsTest : public testing::Test {
         point.root = "/";
         point.tree = *stream->finish();
         point.files = files.size();
+        EXPECT_TRUE(ingest->flush());
+        point.stored = ingest->statistics().bytes_stored;
         auto published = repository->publish(*ingest, point, {});
         EXPECT_TRUE(published) << published.error().message;
         clock.advance(std::chrono::seconds(1));
@@ -88,6 +90,7 @@ class PointsTest : public testing::Test {
     }
 
     unsigned parity = 0;  // per cent
+    std::size_t pack_bytes = 1u << 20;
     TestStore store;
     ManualClock clock{*parse_rfc3339("2026-11-22T10:00:00Z")};
     SeededRandom random{3};

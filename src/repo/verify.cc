@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include "repo/index.h"
 #include "repo/mend.h"
 #include "repo/object_check.h"
+#include "repo/proven.h"
 #include "repo/writer_log.h"
 
 namespace holdfast {
@@ -45,9 +47,13 @@ class Verifier {
         // The index before the objects: a pack that it names was durable before it.
         TRY(load_index());
         TRY(list_objects());
+        TRY(refresh_marks(repository_, marks_, stop_));
+        select_packs();
         TRY(check_packs_present());
         TRY(check_packs_data());
         find_lost();
+        TRY(keep_marks());
+        count_proven();
         TRY(check_documents());
         TRY(check_logs());
         TRY(check_points());
@@ -110,17 +116,71 @@ class Verifier {
         found_.packs = packs_.size();
         progress_.objects_total = documents_.size();
         for (auto const& [id, size] : packs_) {
-            if (is_read(id)) {
-                ++progress_.objects_total;
-                progress_.bytes_total += size;
-            }
             if (!numbers_.contains(id)) ++found_.unnamed_packs;
         }
         return {};
     }
 
     // Whether the pack is read in full.
-    bool is_read(PackId const& id) const { return options_.data || options_.suspects.contains(id); }
+    bool is_read(PackId const& id) const { return selected_.contains(id); }
+
+    // Those that were proven longest ago first; damaged ones, which may be mended by now, before them.
+    void select_packs() {
+        selected_ = options_.suspects;
+        std::vector<std::pair<Time, PackId>> due;
+        std::uint64_t all = 0;
+        auto const now = repository_.world().clock.now();
+        for (auto const& [id, size] : packs_) {
+            all += size;
+            auto const* mark = marks_.find(id);
+            auto time = mark != nullptr && mark->verdict == PackVerdict::whole ? mark->time : Time{};
+            // Known damage is never passed over.
+            if (mark != nullptr && mark->verdict == PackVerdict::damaged) selected_.insert(id);
+            if (options_.older_than && time != Time{} && now - time < *options_.older_than) continue;
+            if (options_.data) due.emplace_back(time, id);
+        }
+        std::ranges::sort(due);
+        auto budget = options_.budget_bytes.value_or(UINT64_MAX);
+        if (options_.budget_share) {
+            // Never nothing: however small, the share comes by everything some day.
+            auto share = static_cast<std::uint64_t>(std::ceil(static_cast<double>(all) * *options_.budget_share));
+            budget = std::min(budget, std::max<std::uint64_t>(1, share));
+        }
+        std::uint64_t taken = 0;
+        for (auto const& [time, id] : due) {
+            if (taken >= budget) break;
+            taken += packs_.at(id);
+            selected_.insert(id);
+        }
+        for (auto const& id : selected_) {
+            if (auto found = packs_.find(id); found != packs_.end()) {
+                ++progress_.objects_total;
+                progress_.bytes_total += found->second;
+            }
+        }
+    }
+
+    // A store that can only be read is verified all the same, and remembers nothing.
+    Result<void> keep_marks() {
+        auto kept = store_marks(repository_, std::move(new_marks_), marks_, stop_);
+        if (!kept && kept.error().kind == ErrorKind::cancelled) return kept;
+        if (!kept) found_.unremembered = std::move(kept.error());
+        return {};
+    }
+
+    // What readers have found so far, this run included.
+    void count_proven() {
+        proven_.resize(named_.size());
+        for (std::uint32_t number = 0; number < named_.size(); ++number) {
+            proven_[number] = packs_.contains(named_[number].id) && is_proven(*index_, number, named_[number], marks_);
+        }
+        for (auto const& [id, size] : packs_) {
+            auto const* mark = marks_.find(id);
+            if (mark == nullptr || mark->verdict != PackVerdict::whole) continue;
+            ++found_.packs_proven;
+            found_.proven_since = std::min(found_.proven_since.value_or(mark->time), mark->time);
+        }
+    }
 
     // Counts all chunks that the index has in this place as bad.
     void lose_pack(std::uint32_t number) {
@@ -137,6 +197,12 @@ class Verifier {
                 auto const& pack = named_[number];
                 if (present != packs_.end() && present->second == pack.bytes) continue;
                 auto gone = present == packs_.end();
+                auto const* mark = marks_.find(id);
+                if (gone && mark != nullptr && mark->verdict == PackVerdict::given_up) {
+                    // A repair has stored elsewhere what it held.
+                    lose_pack(number);
+                    continue;
+                }
                 damaged(pack_key(id).text(),
                         {gone ? ErrorKind::not_found : ErrorKind::damaged,
                          gone ? fmt::format("the pack is missing, with {} chunks", pack.chunks)
@@ -208,16 +274,19 @@ class Verifier {
         } else {
             report.errors.push_back(std::move(got.error()));
         }
+        // As it lies there it is neither whole nor lost: nothing is noted, and the next run looks again.
+        std::optional<PackReport> mended;
         if (!report.errors.empty()) {
-            auto mended = TRY(check_mended(id, numbers.empty() ? size : named_[numbers.front()].bytes));
+            mended = TRY(check_mended(id, numbers.empty() ? size : named_[numbers.front()].bytes));
             auto error = report.errors.front();
             if (mended) {
-                report = std::move(*mended);
-                error.hint = "its parity brings it back: holdfast scrub --repair";
+                report = *mended;
+                error.hint = "its parity brings it back: holdfast repair";
                 damaged(key.text(), std::move(error), true);
             }
         }
         for (auto const& error : report.errors) damaged(key.text(), error);
+        if (!mended) note(id, report);
         for (auto number : numbers) check_pack_index(key.text(), number, report);
         advance(key.text(), [&](VerifyRepositoryProgress& progress) {
             ++progress.objects;
@@ -225,6 +294,14 @@ class Verifier {
             found_.bytes_read += size;
         });
         return {};
+    }
+
+    void note(PackId const& id, PackReport const& report) {
+        PackMark mark{.pack = id};
+        mark.verdict = report.errors.empty() ? PackVerdict::whole : PackVerdict::damaged;
+        if (report.errors.empty()) mark.record = pack_record_hash(*report.summary);
+        std::lock_guard lock(mutex_);
+        new_marks_.push_back(mark);
     }
 
     // The pack as its parity mends it, when that makes it whole.
@@ -272,8 +349,9 @@ class Verifier {
         for (auto const& key : documents_) {
             if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
             auto checked = check_object(repository_, lookup_, key, stop_);
-            // A lease that is renewed or ends meanwhile is no damage.
-            auto ended = !checked && room_of(key) == ObjectRoom::lease &&
+            // A lease that is renewed or ends meanwhile is no damage, nor are proofs that newer ones replace.
+            auto room = room_of(key);
+            auto ended = !checked && (room == ObjectRoom::lease || room == ObjectRoom::proven) &&
                          checked.error().kind == ErrorKind::not_found;
             if (!checked && !ended) {
                 if (!is_damage(checked.error().kind)) return checked;
@@ -340,7 +418,10 @@ class Verifier {
         auto visit = [&](std::string const& path, Content const& content) -> Result<bool> {
             if (content.extents.empty()) return true;
             auto hash = digest(content);
-            if (whole_.contains(hash)) return false;
+            if (whole_.contains(hash)) {
+                if (unproven_.contains(hash)) is_unproven_ = true;
+                return false;
+            }
             auto checked = check_content(fetch, content);
             if (checked) {
                 visited.emplace(path, hash);
@@ -351,6 +432,7 @@ class Verifier {
             // A directory that has lost a part may still show the rest, and says what it can't.
             return true;
         };
+        is_unproven_ = false;
         auto root = TRY(visit("", point.point.tree));
         if (root) {
             TRY(walk_(fetch, point.point,
@@ -366,7 +448,13 @@ class Verifier {
                        }},
                       stop_));
         }
-        for (auto const& [path, hash] : visited) whole_.insert(hash);
+        for (auto const& [path, hash] : visited) {
+            whole_.insert(hash);
+            // Of which part of the point something is unproven is not kept: all that it shares with others
+            // counts as unproven there, too.
+            if (is_unproven_) unproven_.insert(hash);
+        }
+        if (is_unproven_) found_.unproven_points.insert(point.id);
         return {};
     }
 
@@ -383,8 +471,12 @@ class Verifier {
             stop_);
     }
 
-    Result<void> check_chunk(Extent const& extent) const {
+    Result<void> check_chunk(Extent const& extent) {
         if (!extent.chunk) return {};
+        if (options_.data && !is_unproven_) {
+            auto places = index_->find(*extent.chunk);
+            is_unproven_ = std::ranges::none_of(places, [&](auto const& place) { return proven_[place.pack_number]; });
+        }
         if (found_.lost.contains(*extent.chunk)) {
             return fail(ErrorKind::damaged, "chunk " + extent.chunk->brief() + " is lost");
         }
@@ -422,12 +514,18 @@ class Verifier {
     std::map<PackId, std::uint64_t> packs_;                   // in the store, with their sizes
     std::vector<std::string> documents_;
     std::set<std::string> logs_;
-    std::set<Hash32> whole_;  // contents that were found whole, with all below them
+    std::set<PackId> selected_;       // packs that are read in full
+    PackMarks marks_;
+    std::vector<bool> proven_;        // by number in named_
+    std::set<Hash32> whole_;          // contents that were found whole, with all below them
+    std::set<Hash32> unproven_;       // those of them that lie in part in packs that nobody proved
+    bool is_unproven_ = false;        // something of the point at hand does
 
     std::mutex mutex_;  // of what tasks change
     Verification found_;
     VerifyRepositoryProgress progress_;
     std::unordered_map<ChunkId, std::size_t> bad_;  // in how many places
+    std::vector<PackMark> new_marks_;
 };
 
 }  // namespace

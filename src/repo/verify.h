@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,12 @@ struct VerifyRepositoryOptions {
     bool data = false;
     // Without `data`: packs that are read in full all the same, because they are known to be damaged.
     std::set<PackId> suspects = {};
+    // With `data`: only packs whose last proof is older than this, or that have none.
+    std::optional<Duration> older_than = {};
+    // With `data`: those that were proven longest ago, until they have so many bytes, or this share (0 to 1)
+    // of the bytes of all packs. Repeated, it comes by everything.
+    std::optional<std::uint64_t> budget_bytes = {};
+    std::optional<double> budget_share = {};
 };
 
 struct VerifyRepositoryProgress {
@@ -43,11 +50,18 @@ using WalkTree = std::function<Result<void>(Fetch& fetch, RecoveryPoint const& p
 struct Verification {
     std::uint64_t objects = 0, points = 0, packs = 0, chunks = 0;
     std::uint64_t bytes_read = 0;  // of packs, with `data`
+    // Packs that a reader opened and found whole, now or before, and when the one of them was read that was
+    // read longest ago.
+    std::uint64_t packs_proven = 0;
+    std::optional<Time> proven_since;
+    std::optional<Error> unremembered;  // why this run's proofs could not be stored
+    // Points that need something that is in no such pack.
+    std::set<PointId> unproven_points;
 
     struct DamagedObject {
         std::string key;
         Error error;
-        // A pack whose parity brings back all that is damaged: nothing is lost, and `scrub --repair` mends it.
+        // A pack whose parity brings back all that is damaged: nothing is lost, and `repair` mends it.
         bool mendable = false;
     };
     std::vector<DamagedObject> damaged;  // in the order of keys

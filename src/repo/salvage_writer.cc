@@ -1,0 +1,48 @@
+#include "repo/salvage_writer.h"
+
+#include "repo/index.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kPackSlack = kFrameRawBytesMax + 4096;
+
+}  // namespace
+
+Result<void> SalvageWriter::add(ChunkKind kind, ByteView raw, std::vector<PackChunk> chunks) {
+    IngestLimits const limits;
+    auto encoded = TRY(encode_frame(raw, {.zstd_level = limits.zstd_level}, scratch_));
+    auto& open = open_[kind == ChunkKind::data ? 0 : 1];
+    if (open && (open->bytes() >= limits.pack_bytes || !open->fits(encoded.bytes.size()))) TRY(close(open));
+    if (!open) {
+        auto const& keys = repository_.keys();
+        open = TRY(PackBuilder::create(keys.repository, keys.data_public, repository_.world().random,
+                                       std::make_shared<Memory>(limits.pack_bytes + kPackSlack)));
+    }
+    auto& frame = open->reserve(encoded.codec, kind, encoded.bytes.size(), chunks);
+    TRY(open->seal(frame, encoded.bytes, raw));
+    for (auto const& chunk : chunks) chunks_.insert(chunk.id);
+    return {};
+}
+
+Result<void> SalvageWriter::close(std::unique_ptr<PackBuilder>& builder) {
+    auto sealed = std::move(*std::exchange(builder, nullptr)).finish(kParityPercentDefault);
+    auto put = repository_.store().put(pack_key(sealed.summary.id), sealed.views(), stop_);
+    TRY(std::move(put).within("store pack " + sealed.summary.id.brief()));
+    stored_.push_back(std::move(sealed.summary));
+    return {};
+}
+
+Result<std::vector<PackSummary>> SalvageWriter::flush() {
+    for (auto& open : open_) {
+        if (open) TRY(close(open));
+    }
+    auto packs = std::exchange(stored_, {});
+    if (packs.empty()) return packs;
+    auto object = repository_.seal(DocumentKind::index, encode_segment(packs));
+    auto key = segment_key(object);
+    TRY(repository_.store().put(key, object, stop_).within("store " + key.text()));
+    return packs;
+}
+
+}  // namespace holdfast
