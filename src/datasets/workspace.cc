@@ -34,6 +34,7 @@ Result<KeyBundle> read_key_file(std::string const& path) {
 // The directory that a local repository lies in; empty for another kind of store.
 std::string local_path(std::string const& url) {
     if (url.starts_with("file://")) return url.substr(7);
+    if (url.starts_with("rclone:")) return url.starts_with("rclone:/") ? url.substr(7) : "";
     return url.find("://") == std::string::npos ? url : "";
 }
 

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "store/local_store.h"
 #include "store/percent.h"
+#include "store/rclone_store.h"
 #include "store/s3_store.h"
 #include "store/store.h"
 
@@ -82,13 +83,20 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions
     auto scheme = scheme_of(url);
     if (scheme == "s3")
         return open_s3(url, std::move(options));
-    if (scheme == "sftp" || scheme == "rclone") {
-        return fail(ErrorKind::usage, fmt::format("store kind '{}:' is not available yet", scheme),
-                    "use a directory or s3://bucket/prefix");
+    if (scheme == "rclone") {
+        RcloneStoreOptions rclone;
+        rclone.address = TRY(parse_rclone_url(url));
+        rclone.create = options.create;
+        auto store = TRY(RcloneStore::open(std::move(rclone), options.stop));
+        return std::unique_ptr<Store>(std::move(store));
+    }
+    if (scheme == "sftp") {
+        return fail(ErrorKind::usage, "there is no store kind 'sftp:'",
+                    "rclone speaks it: rclone:REMOTE:PATH, with a remote that `rclone config` makes");
     }
     if (!scheme.empty() && scheme != "file") {
         return fail(ErrorKind::usage, fmt::format("there is no store kind '{}:'", scheme),
-                    "give a path, file:///path or s3://bucket/prefix");
+                    "give a path, file:///path, s3://bucket/prefix or rclone:REMOTE:PATH");
     }
     auto path = TRY(path_of(url));
     path = TRY(make_absolute(path));
