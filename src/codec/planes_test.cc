@@ -227,6 +227,15 @@ TEST(Huffman, RoundTripsSkewedAndFlatRuns) {
         ASSERT_TRUE(decoder.decode(stored, back));
         ASSERT_EQ(back, symbols);
         EXPECT_TRUE(stored.empty());
+        // A first stream that goes on behind its codes.
+        auto longer = out;
+        std::uint32_t size;
+        std::memcpy(&size, longer.data(), sizeof size);
+        longer.insert(longer.begin() + 16 + size, 0);
+        ++size;
+        std::memcpy(longer.data(), &size, sizeof size);
+        ByteView more(longer);
+        EXPECT_FALSE(decoder.decode(more, back));
         lengths[0] = static_cast<std::uint8_t>(lengths[0] % 11 + 1);
         EXPECT_FALSE(decoder.set(lengths)) << "no complete code";
     }
