@@ -36,7 +36,8 @@ class FetchTest : public testing::TestWithParam<int> {
         auto ingest = *repository.begin_ingest({.pack_bytes = 3u << 19,
                                                 .packs_in_flight_max = 2,
                                                 .frames_in_flight_bytes = 8u << 20,
-                                                .zstd_level = 1},
+                                                .zstd_level = 1,
+                                                .parity_percent = 0},  // what is lost stays lost
                                                {});
         auto stream = ingest->open_stream(ChunkKind::data, std::move(layout));
         EXPECT_TRUE(stream->append(data));
