@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "repo/wal_key.h"
+
 namespace holdfast {
 namespace {
 
@@ -33,6 +35,8 @@ Secret envelope_key(KeyBundle const& keys) {
 }  // namespace
 
 std::string_view name(DocumentKind kind) {
+    if (kind == kWalDocument)
+        return "part of a write-ahead log";
     switch (kind) {
         case DocumentKind::index:
             return "index segment";
@@ -61,6 +65,8 @@ std::string_view name(DocumentKind kind) {
 }
 
 Roles roles_that_sign(DocumentKind kind) {
+    if (kind == kWalDocument)
+        return static_cast<Roles>(Role::writer);
     switch (kind) {
         case DocumentKind::index:
         case DocumentKind::point:

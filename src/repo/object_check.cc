@@ -13,6 +13,7 @@
 #include "repo/proven.h"
 #include "repo/receipt.h"
 #include "repo/self_documents.h"
+#include "repo/wal_object.h"
 #include "repo/writer_log.h"
 
 namespace holdfast {
@@ -103,6 +104,8 @@ Result<void> check_bare_object(std::optional<RepositoryId> const& repository, st
         case ObjectRoom::key:
             TRY(read_certificate(object, std::nullopt));
             return {};
+        case ObjectRoom::wal:
+            return check_bare_wal(object);
         case ObjectRoom::unknown:
             return {};
         default:
@@ -125,6 +128,7 @@ ObjectRoom room_of(std::string_view key) {
     if (key.starts_with(kHoldsPrefix)) return ObjectRoom::hold;
     if (key.starts_with(kProvenPrefix)) return ObjectRoom::proven;
     if (key.starts_with(kSelfPrefix) && self_name_of(key)) return ObjectRoom::self;
+    if (key.starts_with(kWalPrefix) && parse_wal_key(key)) return ObjectRoom::wal;
     return ObjectRoom::unknown;
 }
 
@@ -158,6 +162,8 @@ Result<void> check_object(Repository& repository, CertificateLookup const& certi
         case ObjectRoom::hold:
             TRY(open_hold(key, object, keys, certificates));
             return {};
+        case ObjectRoom::wal:
+            return check_wal(repository, key, object, stop);
         default:
             assert(false && "checked elsewhere");
     }

@@ -17,11 +17,12 @@ enum class ObjectRoom {
     self,
     hold,
     proven,
+    wal,
     unknown,  // nothing that this version writes
 };
 ObjectRoom room_of(std::string_view key);
 
-// Reads an object of the rooms config, key, point, receipt, lease, proven, self or hold in full and checks that it
+// Reads an object of the rooms config, key, point, receipt, lease, proven, self, hold or wal in full and checks that it
 // is what was written under this name. `damaged` when not. (Packs, segments and logs are checked as a
 // whole, elsewhere.)
 Result<void> check_object(Repository& repository, CertificateLookup const& certificates,

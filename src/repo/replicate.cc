@@ -25,7 +25,7 @@ constexpr std::uint64_t kMemoryStep = 1u << 20;
 // that runs now: its marker is a matter of the store that it writes to; and no proofs, which tell of the bytes
 // of one store.
 constexpr ObjectRoom kRooms[] = {ObjectRoom::key,   ObjectRoom::config,  ObjectRoom::pack, ObjectRoom::index,
-                                 ObjectRoom::point, ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log};
+                                 ObjectRoom::wal,   ObjectRoom::point, ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log};
 
 using Sizes = std::map<std::string, std::uint64_t>;
 
