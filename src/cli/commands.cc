@@ -14,7 +14,7 @@ std::vector<Command> const& commands() {
         hold_remove_command(),  recover_command(),      resume_command(),     drill_command(),
         report_command(),       status_command(),       rescue_command(),     replicate_command(),
         guard_command(),        models_inspect_command(), models_diff_command(), models_scan_command(),
-        generate_command(),
+        wal_receive_command(),  wal_list_command(),     generate_command(),
     };
     return all;
 }

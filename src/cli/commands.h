@@ -36,6 +36,8 @@ Command guard_command();
 Command models_inspect_command();
 Command models_diff_command();
 Command models_scan_command();
+Command wal_receive_command();
+Command wal_list_command();
 Command generate_command();
 
 }  // namespace holdfast::cli

@@ -27,7 +27,8 @@ Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset) {
             return make_models_source({.paths = dataset.paths, .exclude = dataset.exclude});
         case plan::DatasetKind::postgres:
             if (dataset.mode == plan::PostgresMode::logical) return later(dataset, "a logical export");
-            return std::make_unique<PostgresSource>(dataset.connect);
+            return std::make_unique<PostgresSource>(
+                dataset.connect, postgres::CaptureOptions{.keep_log = dataset.wal == plan::WalMode::stream});
         case plan::DatasetKind::kubernetes: return later(dataset, "a cluster's objects");
         case plan::DatasetKind::hardware: return later(dataset, "hardware");
     }

@@ -213,11 +213,9 @@ class Lint : ReferenceChecker {
                 warn(path, "this version cannot back it up: it is not protected",
                      "protect it by other means, until it can");
             } else if (is_continuous(dataset)) {
-                auto interval = plan.interval(dataset);
-                warn(path + "/wal", "this version cannot stream the log: what was written since the "
-                                    "last point would be lost" +
-                                        (interval ? ", up to " + format_duration(*interval) : ""),
-                     "make points more often, until it can");
+                warn(path + "/wal", "this version starts no receiver by itself: the log is streamed "
+                                    "only while `holdfast wal receive` runs",
+                     "let the system run `holdfast wal receive " + dataset.name + "` as a service");
             } else if (dataset.kind == DatasetKind::postgres &&
                        dataset.mode == PostgresMode::logical) {
                 warn(path + "/mode", "this version cannot export: it is not protected",

@@ -240,6 +240,7 @@ Result<BackupEnd> run_base_backup(Connection& connection, BackupOptions const& o
                 answer = TRY(connection.next_answer(stop));
                 continue;
             case Connection::ResultKind::none: return violation("it ends without its end position");
+            case Connection::ResultKind::copy_both: return violation("it wants an answer");
             case Connection::ResultKind::rows: break;
         }
         if (copies != copies_expected) return violation("an archive is missing");

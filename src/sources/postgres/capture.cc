@@ -3,28 +3,17 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <filesystem>
 
 #include "base/text.h"
 #include "sources/postgres/backup_writer.h"
 #include "sources/postgres/connection.h"
+#include "sources/postgres/same_system.h"
+#include "sources/postgres/wal_protocol.h"
+#include "sources/postgres/wal_receive.h"
 
 namespace holdfast::postgres {
 namespace {
-
-// A preset of the server with its unit, in bytes: "16MB", "1GB", "8192" (bytes). SHOW writes the
-// largest unit that fits.
-Result<std::uint64_t> parse_setting_bytes(std::string_view text) {
-    std::uint64_t number = 0;
-    auto end = text.data() + text.size();
-    auto parsed = std::from_chars(text.data(), end, number);
-    auto unit = std::string_view(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
-    int shift = unit.empty() || unit == "B" ? 0 : unit == "kB" ? 10 : unit == "MB" ? 20 : unit == "GB" ? 30 : unit == "TB" ? 40 : -1;
-    if (parsed.ec != std::errc{} || shift < 0 || number > 1u << 20)
-        return fail(ErrorKind::damaged, fmt::format("the server reports a size of '{}'", text));
-    return number << shift;
-}
 
 struct Settings {
     bool checksums = false;
@@ -40,11 +29,7 @@ Result<Settings> read_settings(Connection& connection, std::stop_token stop) {
     if (block != "8192")
         return fail(ErrorKind::usage, fmt::format("the cluster has blocks of {} bytes; only 8192 are supported", block));
     settings.checksums = TRY(connection.query_value("SHOW data_checksums", stop)) == "on";
-    auto wal_segment = TRY(connection.query_value("SHOW wal_segment_size", stop));
-    auto wal_segment_bytes = TRY(parse_setting_bytes(wal_segment));
-    if (wal_segment_bytes < 1u << 20 || wal_segment_bytes > 1u << 30 || (wal_segment_bytes & (wal_segment_bytes - 1)))
-        return fail(ErrorKind::damaged, fmt::format("the server reports log segments of {}", wal_segment));
-    settings.wal_segment_bytes = static_cast<std::uint32_t>(wal_segment_bytes);
+    settings.wal_segment_bytes = TRY(show_segment_bytes(connection, stop));
     auto segment = TRY(connection.query_value("SHOW segment_size", stop));
     auto segment_bytes = TRY(parse_setting_bytes(segment));
     if (segment_bytes < 8192 || segment_bytes / 8192 > UINT32_MAX)
@@ -57,21 +42,6 @@ Result<Settings> read_settings(Connection& connection, std::stop_token stop) {
     else if (directory.error().kind == ErrorKind::cancelled)
         return fail(std::move(directory).error());
     return settings;
-}
-
-// One name, one system: a restore must never find two clusters' points under one dataset.
-Result<void> check_same_system(CaptureContext const& context, std::uint64_t system, std::string const& where) {
-    auto earlier = TRY(context.repository.points_of(context.dataset, context.stop));
-    auto expected = fmt::format("{}", system);
-    for (auto const& info : earlier.points) {
-        auto found = info.point.attributes.find("system_identifier");
-        if (found == info.point.attributes.end() || found->second == expected) continue;
-        return fail(ErrorKind::unsafe,
-                    fmt::format("PostgreSQL at {} is system {}, but earlier points of '{}' are of system {}: "
-                                "another system behind the name", where, expected, context.dataset, found->second),
-                    "if the cluster was really replaced, protect the new one under another dataset name");
-    }
-    return {};
 }
 
 bool lies_within(std::string const& path, std::string const& directory) {
@@ -131,7 +101,8 @@ void add_server_warnings(Connection& connection, Capture& capture) {
 
 }  // namespace
 
-Result<Capture> capture_base_backup(std::string const& conninfo, CaptureContext const& context) {
+Result<Capture> capture_base_backup(std::string const& conninfo, CaptureOptions const& options,
+                                    CaptureContext const& context) {
     auto& world = context.repository.world();
     Capture capture;
     capture.point.dataset = context.dataset;
@@ -140,10 +111,12 @@ Result<Capture> capture_base_backup(std::string const& conninfo, CaptureContext 
 
     auto connection = TRY(Connection::connect(conninfo, {.replication = true}, context.stop));
     auto identity = TRY(identify_system(connection, context.stop));
-    TRY(check_same_system(context, identity.system_identifier, connection.name()));
+    TRY(check_same_system(context.repository, context.dataset, identity.system_identifier, connection.name(), context.stop));
     auto settings = TRY(read_settings(connection, context.stop));
     TRY(check_forbidden(context, connection, settings.data_directory));
 
+    if (options.keep_log)
+        TRY(keep_log(connection, slot_name(context.repository.keys(), context.dataset), context.stop));
     // The slot comes first: from here on the log that the backup's checkpoint needs can't be recycled.
     auto slot = create_slot_command(connection.server_version(), new_slot_name(world.random));
     TRY(connection.query(slot, context.stop));

@@ -4,6 +4,12 @@
 
 namespace holdfast::postgres {
 
+struct CaptureOptions {
+    // The log is streamed, too: its replication slot is made first when it is missing, so that the log goes on
+    // from this backup whenever its receiver begins.
+    bool keep_log = false;
+};
+
 // Takes a base backup of the cluster that `conninfo` leads to, straight into the repository, with the
 // log that makes it consistent. Needs a role with REPLICATION, one free wal sender and one free
 // replication slot (temporary: it is gone with the connection, however that ends).
@@ -18,6 +24,7 @@ namespace holdfast::postgres {
 //
 // `unsafe` when earlier points of the dataset are of another system (exit 10), or a repository lies
 // inside the cluster. Pages that fail their checksum are problems; the backup goes on.
-Result<Capture> capture_base_backup(std::string const& conninfo, CaptureContext const& context);
+Result<Capture> capture_base_backup(std::string const& conninfo, CaptureOptions const& options,
+                                    CaptureContext const& context);
 
 }  // namespace holdfast::postgres

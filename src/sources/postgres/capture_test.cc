@@ -19,7 +19,7 @@ struct Captured {
 
     explicit Captured(SampleBackup const& sample, FakeServer::Behaviour behaviour = {}) {
         FakeServer server(sample, std::move(behaviour));
-        result = capture_base_backup(server.conninfo(), {repository, ingest, "database", {}, {}, {}});
+        result = capture_base_backup(server.conninfo(), {}, {repository, ingest, "database", {}, {}, {}});
         commands = server.commands;
     }
     bool has(std::string const& path) {

@@ -237,6 +237,7 @@ Result<Connection::Answer> Connection::next_answer(std::stop_token stop) {
             answer.rows = rows_of(result.get());
             return answer;
         case PGRES_COPY_OUT: answer.kind = ResultKind::copy_out; return answer;
+        case PGRES_COPY_BOTH: answer.kind = ResultKind::copy_both; return answer;
         case PGRES_BAD_RESPONSE:
         case PGRES_FATAL_ERROR: return fail(server_error(result.get()));
         default: return fail(ErrorKind::io, fmt::format("PostgreSQL at {}: unexpected answer", state_->name));
@@ -261,6 +262,37 @@ Result<std::optional<ByteView>> Connection::copy_data(std::stop_token stop) {
         TRY(wait_for_input(stop));
     }
 }
+
+Result<Connection::CopyMessage> Connection::poll_copy() {
+    state_->drop_copy_buffer();
+    for (int attempt = 0;; ++attempt) {
+        int size = PQgetCopyData(state_->connection, &state_->copy_buffer, 1);
+        if (size > 0) {
+            auto bytes = reinterpret_cast<std::uint8_t const*>(state_->copy_buffer);
+            return CopyMessage{CopyMessage::Kind::data, {bytes, static_cast<std::size_t>(size)}};
+        }
+        if (size == -1) return CopyMessage{CopyMessage::Kind::end};
+        if (size == -2) return fail(lost_connection());
+        if (attempt > 0) return CopyMessage{};
+        if (!PQconsumeInput(state_->connection)) return fail(lost_connection());
+    }
+}
+
+Result<void> Connection::put_copy(ByteView message) {
+    auto bytes = reinterpret_cast<char const*>(message.data());
+    bool sent = PQputCopyData(state_->connection, bytes, static_cast<int>(message.size())) == 1 &&
+                PQflush(state_->connection) == 0;
+    if (!sent) return fail(lost_connection());
+    return {};
+}
+
+Result<void> Connection::end_copy() {
+    bool sent = PQputCopyEnd(state_->connection, nullptr) == 1 && PQflush(state_->connection) == 0;
+    if (!sent) return fail(lost_connection());
+    return {};
+}
+
+int Connection::socket() const { return PQsocket(state_->connection); }
 
 Result<Rows> Connection::collect_rows(std::stop_token stop) {
     Rows rows;

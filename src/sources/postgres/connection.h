@@ -67,7 +67,7 @@ class Connection {
 
     // For commands with several results (BASE_BACKUP): send, then take results until there is none.
     Result<void> send(std::string const& command);
-    enum class ResultKind { none, command, rows, copy_out };
+    enum class ResultKind { none, command, rows, copy_out, copy_both };
     struct Answer {
         ResultKind kind = ResultKind::none;
         Rows rows;
@@ -75,6 +75,20 @@ class Connection {
     Result<Answer> next_answer(std::stop_token stop);
     // After copy_out: the next message, valid until the next call; nullopt at the end of the copy.
     Result<std::optional<ByteView>> copy_data(std::stop_token stop);
+
+    // After copy_both (START_REPLICATION): messages go both ways.
+    struct CopyMessage {
+        enum class Kind { data, nothing_yet, end };
+        Kind kind = Kind::nothing_yet;
+        ByteView data = {};  // valid until the next call
+    };
+    // Never waits; poll(2) socket() for reading when there is nothing yet.
+    Result<CopyMessage> poll_copy();
+    Result<void> put_copy(ByteView message);
+    // We send no more; the server's messages still come, until its own end.
+    Result<void> end_copy();
+    int socket() const;
+
     // SQLSTATE of the last error that the server reported; empty when it reported none.
     std::string const& last_sqlstate() const;
 

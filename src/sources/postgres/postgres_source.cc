@@ -1,6 +1,5 @@
 #include "sources/postgres/postgres_source.h"
 
-#include "sources/postgres/capture.h"
 #include "sources/postgres/restore.h"
 #include "sources/postgres/validate.h"
 
@@ -10,7 +9,7 @@ Result<Capture> PostgresSource::capture(CaptureContext const& context) {
     if (conninfo_.empty())
         return fail(ErrorKind::usage, "the PostgreSQL dataset has no connection string",
                     "give it one in the plan: connect: \"service=NAME\"");
-    return postgres::capture_base_backup(conninfo_, context);
+    return postgres::capture_base_backup(conninfo_, options_, context);
 }
 
 // Each base backup stands by itself: nothing is built upon the one before.

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "archive/source.h"
+#include "sources/postgres/capture.h"
 
 namespace holdfast {
 
@@ -11,7 +12,8 @@ class PostgresSource : public Source {
   public:
     // `conninfo` is a libpq connection string without a password; empty for one that only restores and
     // validates.
-    explicit PostgresSource(std::string conninfo) : conninfo_(std::move(conninfo)) {}
+    explicit PostgresSource(std::string conninfo, postgres::CaptureOptions options = {})
+        : conninfo_(std::move(conninfo)), options_(options) {}
 
     // See sources/postgres/capture.h, restore.h and validate.h for what each promises.
     Result<Capture> capture(CaptureContext const& context) override;
@@ -21,6 +23,7 @@ class PostgresSource : public Source {
 
   private:
     std::string conninfo_;
+    postgres::CaptureOptions options_;
 };
 
 }  // namespace holdfast
