@@ -6,6 +6,7 @@
 #include "cli/exit_code.h"
 #include "cli/json.h"
 #include "cli/workspace_options.h"
+#include "datasets/moment.h"
 #include "datasets/restore_point.h"
 
 namespace holdfast::cli {
@@ -13,9 +14,10 @@ namespace {
 
 constexpr std::size_t kShown = 20;
 
-Result<RestorePointOptions> restore_options(Invocation& invocation, PointReference const& point,
-                                            std::string path) {
+Result<RestorePointOptions> restore_options(Invocation& invocation, Moment const& moment, std::string path) {
+    auto const& point = moment.point;
     RestorePointOptions options;
+    options.log = moment.log;
     options.path = std::move(path);
     auto target = invocation.argument("TARGET");
     if (invocation.has("in-place") == !target.empty()) {
@@ -65,6 +67,13 @@ int show(Output& output, PointReference const& point, RestorePointOptions const&
     for (auto const& path : result.damaged) {
         output.warning(fmt::format("{}: damaged, not restored whole", printable(path)));
     }
+    if (restored.log) {
+        auto const& log = *restored.log;
+        output.line(fmt::format("with {} of log, up to {}{}: start it, and it recovers to {} and opens on a new timeline",
+                                format_bytes(log.bytes), to_text(log.found.end),
+                                log.found.last_commit ? " (last commit " + to_rfc3339(*log.found.last_commit) + ")" : "",
+                                to_text(options.log->target)));
+    }
     bool failed = false;
     auto findings = nlohmann::json::array();
     for (auto const& finding : restored.findings) {
@@ -84,6 +93,13 @@ int show(Output& output, PointReference const& point, RestorePointOptions const&
     json["findings"] = findings;
     json["verified"] = restored.verified;
     json["seconds"] = std::chrono::duration<double>(restored.took).count();
+    if (restored.log) {
+        auto const& found = restored.log->found;
+        json["log"] = {{"target", printable(to_text(options.log->target))}, {"end", to_text(found.end)},
+                       {"timeline", options.log->course.back().timeline}, {"reached", found.reached},
+                       {"segments", restored.log->segments}, {"bytes", restored.log->bytes}};
+        if (found.last_commit) json["log"]["last_commit"] = to_rfc3339(*found.last_commit);
+    }
     output.document(json.dump());
     if (!result.damaged.empty()) return kDamaged;
     if (failed) return kCheckFailed;
@@ -95,8 +111,16 @@ Result<int> run_restore(Invocation& invocation) {
     auto [text, path] = split_point_path(invocation.argument("POINT"));
     while (path.starts_with('/')) path.erase(0, 1);
     while (path.ends_with('/')) path.pop_back();
-    auto point = TRY(find_point(*workspace, text, {}, invocation.stop));
-    auto options = TRY(restore_options(invocation, point, path));
+    MomentOptions wanted{.timeline = invocation.value("timeline").value_or("latest")};
+    // A part of a point is what it is: no log changes it.
+    Moment moment;
+    if (path.empty()) {
+        moment = TRY(find_moment(*workspace, text, wanted, invocation.stop));
+    } else {
+        moment.point = TRY(find_point(*workspace, text, {}, invocation.stop));
+    }
+    auto const& point = moment.point;
+    auto options = TRY(restore_options(invocation, moment, path));
     auto& output = invocation.output;
     warn_of_stand_in(point, warn_to(output));
     auto restored = TRY(restore_point(*workspace, point, options, output.progress("restore"),
@@ -114,8 +138,9 @@ Command restore_command() {
                 "TARGET receives the contents of the dataset's root (a single file: TARGET/its name). What is there "
                 "already and the same is left alone, so an interrupted restore goes on where it was. Names that are "
                 "only in TARGET stay, unless --delete is given. For a PostgreSQL point TARGET becomes the data "
-                "directory. What can't be set (owners without root) is counted and named, exit code 3.",
-            .arguments = {{"POINT", "a point, or POINT:PATH for a part of it"},
+                "directory, and with streamed log (wal receive) it recovers to any moment when it is started: DATASET@latest, @TIME, "
+                "@lsn:X/Y, @xid:N, @name:LABEL. What can't be set (owners without root) is counted and named, exit code 3.",
+            .arguments = {{"POINT", "a point or a moment, or POINT:PATH for a part of a point"},
                           {"TARGET", "a directory, made when it is missing", true}},
             .options = {{.flag = "--in-place", .help = "restore to where it came from"},
                         {.flag = "-n,--dry-run", .help = "show what would be written, write nothing"},
@@ -123,6 +148,8 @@ Command restore_command() {
                         {.flag = "--no-owner", .help = "do not set owners and groups"},
                         {.flag = "--special-bits", .help = "set setuid, setgid and file capabilities, too"},
                         {.flag = "--skip-damaged", .help = "restore what is whole although parts are damaged"},
+                        {.flag = "--timeline", .value = "N",
+                         .help = "PostgreSQL: along which timeline (latest, current, or its number)"},
                         {.flag = "--tablespace", .value = "OLD=NEW",
                          .help = "PostgreSQL: put the tablespace that was at OLD to NEW", .many = true}},
             .run = run_restore};

@@ -164,7 +164,7 @@ void warn_of_stand_in(PointReference const& point, Warn const& warn) {
 }
 
 std::pair<std::string, std::string> split_point_path(std::string_view text) {
-    static std::regex const kMark(R"((@latest|@\d[\d-]*[Tt ][\d:.]+([Zz]|[+-]\d\d:\d\d)|~\d+)(:|$))");
+    static std::regex const kMark(R"((@latest|@\d[\d-]*[Tt ][\d:.]+([Zz]|[+-]\d\d:\d\d)|@lsn:[0-9A-Fa-f]+/[0-9A-Fa-f]+|@xid:\d+|@name:.+|~\d+)(:|$))");
     std::string whole(text);
     std::size_t from = 0;
     for (std::string_view kind : {"files:", "models:", "postgres:"}) {

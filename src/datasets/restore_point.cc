@@ -7,6 +7,7 @@
 #include "archive/tree.h"
 #include "base/text.h"
 #include "datasets/source_factory.h"
+#include "sources/postgres/restore.h"
 #include "sources/postgres/tablespaces.h"
 
 namespace holdfast {
@@ -49,8 +50,8 @@ class Comparison {
     }
 
     Result<void> cluster(RecoveryPoint const& point, std::filesystem::path const& target,
-                         std::map<std::string, std::string> const& mapping) {
-        auto const now = TRY(postgres::plan_tablespaces(point, mapping, target));
+                         ComparePointOptions const& restored) {
+        auto const now = TRY(postgres::plan_tablespaces(point, restored.tablespaces, target));
         auto const before = TRY(postgres::original_tablespaces(point));
         auto base = target.native();
         while (base.ends_with('/')) base.pop_back();
@@ -58,6 +59,10 @@ class Comparison {
         CompareOptions const as_restored{.owners = ::geteuid() == 0, .times = false, .special_bits = true};
         auto options = as_restored;
         options.exclude = {base + "standby.signal", base + "recovery.signal"};
+        if (restored.with_log) {
+            options.exclude.push_back(base + "pg_wal/*");
+            options.exclude.push_back(base + "postgresql.auto.conf");
+        }
         if (now != before) options.exclude.push_back(base + "tablespace_map");
         for (auto const& [oid, location] : now) options.exclude.push_back(fmt::format("{}pg_tblspc/{}", base, oid));
         TRY(tree(point.tree, target, options));
@@ -97,14 +102,23 @@ Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& 
     auto started = workspace.clock().elapsed();
     auto work = [&]() -> Result<RestoredPoint> {
         RestoredPoint restored;
-        restored.result = TRY(source->restore({.fetch = *fetch,
-                                               .point = info.point,
-                                               .path = options.path,
-                                               .target = options.target,
-                                               .options = options.restore,
-                                               .tablespaces = options.tablespaces,
-                                               .progress = progress,
-                                               .stop = stop}));
+        RestoreContext context{.fetch = *fetch,
+                               .point = info.point,
+                               .path = options.path,
+                               .target = options.target,
+                               .options = options.restore,
+                               .tablespaces = options.tablespaces,
+                               .progress = progress,
+                               .stop = stop};
+        if (options.log) {
+            auto place = [&](std::filesystem::path const& data) -> Result<void> {
+                restored.log = TRY(postgres::place_log(*repository, *options.log, data, progress, stop));
+                return {};
+            };
+            restored.result = TRY(postgres::restore_data_directory(context, place));
+        } else {
+            restored.result = TRY(source->restore(context));
+        }
         // A part of a cluster is no cluster: there is nothing to hold it against.
         auto const part_of_cluster = info.point.kind == "postgres" && !options.path.empty();
         if (options.validate && !options.restore.dry_run && !part_of_cluster) {
@@ -139,7 +153,7 @@ Result<std::vector<std::string>> compare_with_point(Workspace& workspace, PointR
     auto fetch = TRY(repository->begin_fetch({}, stop));
     Comparison comparison(*fetch, stop);
     if (point.info.point.kind == "postgres") {
-        TRY(comparison.cluster(point.info.point, target, options.tablespaces));
+        TRY(comparison.cluster(point.info.point, target, options));
     } else {
         TRY(comparison.tree(point.info.point.tree, target, {.special_bits = options.special_bits}));
     }

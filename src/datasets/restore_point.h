@@ -3,6 +3,7 @@
 #include "archive/source.h"
 #include "datasets/point_reference.h"
 #include "datasets/run_record.h"
+#include "sources/postgres/recovery_log.h"
 
 namespace holdfast {
 
@@ -13,6 +14,8 @@ struct RestorePointOptions {
     std::map<std::string, std::string> tablespaces;
     // Validate what lies at the target afterwards (formats, checksums).
     bool validate = true;
+    // PostgreSQL: the log that brings the point to another moment (moment.h).
+    std::optional<postgres::LogPlan> log = {};
 };
 
 struct RestoredPoint {
@@ -20,6 +23,7 @@ struct RestoredPoint {
     std::vector<Finding> findings;
     bool verified = false;  // nothing damaged, no problems, validation found nothing wrong
     Duration took{};
+    std::optional<postgres::PlacedLog> log = {};  // that was brought with it
 };
 
 // Brings a point back. Notes rung `restored` in the catalog when all of it came back whole; needs no
@@ -32,6 +36,7 @@ Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& 
 struct ComparePointOptions {
     bool special_bits = true;  // whether it was restored with setuid, setgid and capabilities of files
     std::map<std::string, std::string> tablespaces = {};  // as it was restored: see RestorePointOptions
+    bool with_log = false;  // it was restored with log behind it: pg_wal and the settings are not the point's
 };
 
 // Compares a restored tree with the point, byte for byte and with its metadata: the differences that

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "datasets/moment.h"
 #include "datasets/restore_point.h"
 #include "datasets/source_factory.h"
 #include "os/machine.h"
@@ -42,7 +43,7 @@ fs::path existing_parent(fs::path path) {
     return path;
 }
 
-Result<void> check_room(fs::path const& target, RecoveryPoint const& point) {
+Result<void> check_room(fs::path const& target, RecoveryPoint const& point, std::uint64_t log_bytes) {
     auto const parent = existing_parent(target);
     if (::access(parent.c_str(), W_OK) != 0) {
         return fail(ErrorKind::usage, fmt::format("'{}' cannot be written by this user", printable(parent.string())));
@@ -51,10 +52,11 @@ Result<void> check_room(fs::path const& target, RecoveryPoint const& point) {
     std::error_code failed;
     if (fs::exists(target, failed) && (!fs::is_directory(target, failed) || !fs::is_empty(target, failed))) return {};
     auto const space = TRY(space_of(parent.string()));
-    if (space.available < point.bytes) {
+    auto const needed = point.bytes + log_bytes;
+    if (space.available < needed) {
         return fail(ErrorKind::no_space,
                     fmt::format("'{}' has room for {}, and {} come back", printable(parent.string()),
-                                format_bytes(space.available), format_bytes(point.bytes)),
+                                format_bytes(space.available), format_bytes(needed)),
                     "make room, or restore into another place");
     }
     return {};
@@ -96,6 +98,8 @@ Result<void> check_server(RecoveryPoint const& point, std::stop_token stop) {
 struct Request {
     plan::Dataset dataset;
     PointReference point;
+    std::optional<postgres::LogPlan> log;
+    Time time;  // whose state comes back
     fs::path target;
     bool start = false;
     bool special_bits = false;
@@ -119,6 +123,8 @@ class RestoreStep : public runbook::Step {
             text = fmt::format("restore '{}' from point {} of {} in '{}': {} files, {}", name, point.id.brief(),
                                to_rfc3339(point.point.time), request.point.repository, point.point.files,
                                format_bytes(point.point.bytes));
+            if (request.log) text += fmt::format(", and up to {} of log to {}", format_bytes(request.log->bytes()),
+                                                 postgres::to_text(request.log->target));
             into = request.target.string();
         }
         text += "\ninto " + (into.empty() ? "where it came from" : printable(into));
@@ -132,7 +138,7 @@ class RestoreStep : public runbook::Step {
         auto const request = TRY(resolve(arguments, {}, stop));
         if (world_.isolation) TRY(world_.isolation->allow_target(request.target));
         if (request.start) TRY(check_server(request.point.info.point, stop));
-        return check_room(request.target, request.point.info.point);
+        return check_room(request.target, request.point.info.point, request.log ? request.log->bytes() : 0);
     }
 
     Result<runbook::StepResult> run(runbook::StepContext& context) override {
@@ -181,8 +187,14 @@ class RestoreStep : public runbook::Step {
         if (!wanted.empty() && kind != wanted) {
             return fail(ErrorKind::usage, fmt::format("dataset '{}' is of kind {}, not {}", name, kind, wanted));
         }
-        auto const reference = point_text(name, arguments.member_text("to"), chosen);
-        request.point = TRY(find_point(world_.workspace, reference, {}, stop));
+        auto const to = arguments.member_text("to");
+        MomentOptions options{.timeline = "latest", .point = chosen.begun};
+        if (auto const timeline = arguments.member_text("timeline"); !timeline.empty()) options.timeline = timeline;
+        if (options.point.empty() && (to.empty() || to == "latest")) options.point = chosen.latest;
+        auto moment = TRY(find_moment(world_.workspace, moment_text(name, to), options, stop));
+        request.point = std::move(moment.point);
+        request.log = std::move(moment.log);
+        request.time = moment.time;
         if (request.point.info.point.dataset != name) {
             return fail(ErrorKind::usage, fmt::format("point {} is of dataset '{}', not '{}'",
                                                       request.point.info.id.brief(),
@@ -197,10 +209,11 @@ class RestoreStep : public runbook::Step {
         return request;
     }
 
-    static std::string point_text(std::string const& dataset, std::string const& to, Chosen const& chosen) {
-        if (!chosen.begun.empty()) return chosen.begun;
-        if (to.empty() || to == "latest") return chosen.latest.empty() ? dataset + "@latest" : chosen.latest;
-        return parse_rfc3339(to) ? dataset + "@" + to : to;
+    static std::string moment_text(std::string const& dataset, std::string const& to) {
+        if (to.empty()) return dataset + "@latest";
+        bool const moment = to == "latest" || parse_rfc3339(to) || to.starts_with("lsn:") || to.starts_with("xid:") ||
+                            to.starts_with("name:");
+        return moment ? dataset + "@" + to : to;
     }
 
     static Result<fs::path> target_of(std::string const& into, RecoveryPoint const& point) {
@@ -262,6 +275,7 @@ class RestoreStep : public runbook::Step {
         // Nobody but us can enter an isolated place, so nobody can use what is special there.
         options.restore.set_special_bits = with_special_bits(request);
         options.tablespaces = TRY(tablespaces(request));
+        options.log = request.log;
         auto const progress = [&](Progress const& at) {
             context.progress({.what = at.what, .done = at.bytes, .total = at.bytes_total});
         };
@@ -307,7 +321,8 @@ class RestoreStep : public runbook::Step {
         if (has_manifest(restored)) return std::vector<std::string>();
         auto const moved = TRY(tablespaces(request));
         return compare_with_point(world_.workspace, request.point, request.target,
-                                  {.special_bits = with_special_bits(request), .tablespaces = moved}, stop);
+                                  {.special_bits = with_special_bits(request), .tablespaces = moved,
+                                   .with_log = request.log.has_value()}, stop);
     }
 
     static runbook::StepResult result_of(Request const& request, RestoredPoint const& restored,
@@ -319,11 +334,16 @@ class RestoreStep : public runbook::Step {
         out.set("kind", info.point.kind);
         out.set("target", printable(request.target.string()));
         out.set("point", info.id.hex());
-        out.set("time", to_rfc3339(info.point.time));
+        out.set("time", to_rfc3339(request.time));
         auto const lsn = info.point.attributes.find("lsn");
         out.set("lsn", lsn == info.point.attributes.end() ? "" : lsn->second);
         auto const timeline = info.point.attributes.find("timeline");
         out.set("timeline", timeline == info.point.attributes.end() ? "" : timeline->second);
+        if (request.log) {
+            out.set("to", postgres::to_text(request.log->target));
+            out.set("lsn", to_text(restored.log ? restored.log->found.end : request.log->reach.end));
+            out.set("timeline", fmt::format("{}", request.log->course.back().timeline));
+        }
         out.set("repository", request.point.repository);
         out.set("files", static_cast<std::int64_t>(restored.result.files));
         out.set("bytes", static_cast<std::int64_t>(restored.result.bytes));
@@ -341,6 +361,7 @@ class RestoreStep : public runbook::Step {
             result.summary += fmt::format("; {} could not be set, e.g. {}", restored.result.problem_count,
                                           out.member_text("problem"));
         }
+        if (restored.log) result.summary += fmt::format("; with {} of log", format_bytes(restored.log->bytes));
         if (!differences.empty()) {
             result.summary += fmt::format("; {} differences to the point, e.g. {}", differences.size(),
                                           differences.front());

@@ -120,6 +120,7 @@ struct IsolatedCluster::State {
     PrivateDirectory directory;
     std::unique_ptr<ChildProcess> server;
     int port = 0;
+    bool recovering = false;
     std::string role;
     Duration time_to_ready{};
     bool network_isolated = false;
@@ -169,6 +170,8 @@ Result<void> IsolatedCluster::State::inspect(std::stop_token stop) {
                     "run the restore again: it goes on where it was");
     auto bytes = TRY(read_file(data / "global" / "pg_control", 1 << 16));
     control = TRY(parse_pg_control(bytes));
+    std::error_code ignored;
+    recovering = fs::exists(data / "recovery.signal", ignored);
     user = TRY(choose_user(data));
     return check_reachable(data, user, stop);
 }
@@ -190,6 +193,7 @@ Result<void> IsolatedCluster::State::launch(std::stop_token stop) {
                                .directory = directory.path(),
                                .port = port,
                                .restore_command = options.restore_command,
+                               .recovering = recovering,
                                .preload_libraries = options.preload_libraries,
                                .shared_buffers_bytes = options.shared_buffers_bytes};
     Command command{.argv = {program, "-D", options.data}, .environment_removed = libpq_variables(),
@@ -281,6 +285,7 @@ Result<void> IsolatedCluster::State::check_guards(std::stop_token stop) {
                                .directory = directory.path(),
                                .port = port,
                                .restore_command = options.restore_command,
+                               .recovering = recovering,
                                .preload_libraries = options.preload_libraries,
                                .shared_buffers_bytes = options.shared_buffers_bytes};
     auto expected = isolation_settings(isolation, control);

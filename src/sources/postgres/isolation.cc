@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "sources/postgres/recovery_settings.h"
 
 namespace holdfast::postgres {
 
@@ -67,6 +68,11 @@ std::map<std::string, std::string> isolation_settings(IsolationOptions const& op
         {"fsync", "on"},
         {"full_page_writes", "on"},
     };
+    if (options.recovering) {
+        // PostgreSQL wants a command; the log lies in pg_wal.
+        if (options.restore_command.empty()) settings["restore_command"] = kNoRestoreCommand;
+        settings["hot_standby"] = "off";
+    }
     if (options.major >= 14) settings["recovery_init_sync_method"] = "syncfs";
     if (options.major <= 14) settings["stats_temp_directory"] = "pg_stat_tmp";
     if (options.major <= 15) settings["promote_trigger_file"] = "";

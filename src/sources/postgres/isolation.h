@@ -14,6 +14,8 @@ struct IsolationOptions {
     std::string directory;   // private: socket, configuration
     int port = 0;
     std::string restore_command;  // empty: none
+    // It recovers to a target first (recovery.signal): it opens when it is there, and not before.
+    bool recovering = false;
     std::vector<std::string> preload_libraries;
     std::uint64_t shared_buffers_bytes = 128u << 20;
 };

@@ -92,8 +92,8 @@ void merge(RestoreResult& into, RestoreResult part, std::string const& prefix) {
 
 class DataDirectoryRestore {
   public:
-    explicit DataDirectoryRestore(RestoreContext const& context)
-        : context_(context), target_(fs::absolute(context.target).lexically_normal()), mark_(mark_of(context.point)) {
+    DataDirectoryRestore(RestoreContext const& context, BeforeUsable const& before_usable)
+        : context_(context), before_usable_(before_usable), target_(fs::absolute(context.target).lexically_normal()), mark_(mark_of(context.point)) {
         if (target_.filename().empty()) target_ = target_.parent_path();  // a '/' at the end
     }
 
@@ -111,6 +111,7 @@ class DataDirectoryRestore {
         for (auto const& [oid, location] : tablespaces_)
             TRY(restore_part(fmt::format("pg_tblspc/{}", oid), location, {}));
         if (!context_.options.dry_run) TRY(link_tablespaces());
+        if (before_usable_ && !context_.options.dry_run) TRY(before_usable_(target_));
         // With pg_control the directory becomes one that starts: all else is durable before.
         TRY(restore_part("global", target_ / "global", [](std::string const& path) { return path != "pg_control"; }));
         if (context_.options.dry_run) return std::move(result_);
@@ -184,6 +185,7 @@ class DataDirectoryRestore {
     }
 
     RestoreContext const& context_;
+    BeforeUsable const& before_usable_;
     fs::path target_;
     std::string mark_;
     std::map<std::uint32_t, std::string> tablespaces_, original_;
@@ -192,11 +194,11 @@ class DataDirectoryRestore {
 
 }  // namespace
 
-Result<RestoreResult> restore_data_directory(RestoreContext const& context) {
+Result<RestoreResult> restore_data_directory(RestoreContext const& context, BeforeUsable const& before_usable) {
     if (!context.path.empty())
         return restore_tree(context.fetch, context.point.tree, context.path, context.target, context.options,
                             context.progress, context.stop);
-    return DataDirectoryRestore(context).run();
+    return DataDirectoryRestore(context, before_usable).run();
 }
 
 Result<bool> holds_point(fs::path const& directory, RecoveryPoint const& point) {

@@ -15,7 +15,11 @@ namespace holdfast::postgres {
 // from a half of it. standby.signal and recovery.signal are left out: a restored cluster never follows
 // the primary of the one that was backed up. As root, owners are set by name (postgres); otherwise all
 // belongs to the user. Modes of directories follow the cluster's own (0700 or 0750).
-Result<RestoreResult> restore_data_directory(RestoreContext const& context);
+//
+// `before_usable` is called when all files are back and nothing can start from them yet. What it adds belongs to the
+// restore: when it fails, the directory stays unfinished.
+using BeforeUsable = std::function<Result<void>(std::filesystem::path const& data)>;
+Result<RestoreResult> restore_data_directory(RestoreContext const& context, BeforeUsable const& before_usable = {});
 
 // Whether a whole data directory is of the point's cluster and, as long as it was not started, of its very backup.
 Result<bool> holds_point(std::filesystem::path const& directory, RecoveryPoint const& point);
