@@ -243,8 +243,7 @@ std::optional<WalUpload::Job> WalUpload::choose_larger() {
         if (!block.spooled.empty()) {
             if (useless || block.in_flight > 0) continue;
             job.kind = Job::Kind::unspool;
-        } else if (complete && block.in_flight == 0) {
-            if (useless) continue;
+        } else if (complete && block.in_flight == 0 && !useless) {
             job.known = known_at(block, block.received);
             // Stored at once, or by a run before: nothing to put together.
             bool one = std::ranges::any_of(block.parts, [&](WalRangeName const& part) {
@@ -255,7 +254,8 @@ std::optional<WalUpload::Job> WalUpload::choose_larger() {
                 options_.wake();
                 return choose_larger();
             }
-        } else if (block.closed && away_since_ && spool_ && at != std::prev(blocks_.end()) &&
+        } else if (block.closed && away_since_ && spool_ &&  // also one that is stored in parts: it would fill the memory
+                   at != std::prev(blocks_.end()) &&
                    spooled_bytes_ + block.data.size() <= options_.spool_bytes_max) {
             job.kind = Job::Kind::spool;
             job.known = known_at(block, block.received);
@@ -386,9 +386,11 @@ void WalUpload::stored(Job const& job, std::string const& key, std::stop_token s
 void WalUpload::spool(Job const& job, std::stop_token stop) {
     auto sealed = seal_wal_range(repository_, stream_, job.block->timeline, job.first, job.bytes, job.known);
     auto put = sealed ? spool_->put(ObjectKey(sealed->key), sealed->parts(), stop) : fail(sealed.error());
+    // The receiver waits then; the server keeps what it has.
+    if (!put) options_.warn("the spool takes no log: " + put.error().message);
     std::lock_guard lock(mutex_);
     larger_runs_ = false;
-    if (!put) return;  // the receiver waits; the server keeps what it has
+    if (!put) return;
     auto& block = *job.block;
     block.spooled = sealed->key;
     spooled_bytes_ += sealed->head.size() + sealed->content.size();
