@@ -369,8 +369,10 @@ Result<void> RcloneStore::place(ObjectKey const& key, std::span<ByteView const> 
     auto arrived = stat(from, stop);
     if (arrived && (!*arrived || (*arrived)->size != total_size(parts)))
         arrived = fail(ErrorKind::unreachable, describe() + ": an upload arrived cut off");
+    // IgnoreTimes: else rclone takes what replaces another object of its size within a second for the same.
     auto moved = arrived ? call("movefile",
-                                json{{"srcFs", remote}, {"srcRemote", from}, {"dstFs", remote}, {"dstRemote", key.text()}}.dump(),
+                                json{{"srcFs", remote}, {"srcRemote", from}, {"dstFs", remote}, {"dstRemote", key.text()},
+                                     {"_config", {{"IgnoreTimes", true}}}}.dump(),
                                 stop)
                          : Result<HttpAnswer>(fail(std::move(arrived).error()));
     if (moved) return {};
