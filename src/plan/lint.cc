@@ -213,7 +213,7 @@ class Lint : ReferenceChecker {
                 warn(path, "this version cannot back it up: it is not protected",
                      "protect it by other means, until it can");
             } else if (is_continuous(dataset)) {
-                warn(path + "/wal", "this version starts no receiver by itself: the log is streamed "
+                warn(path + "/wal", "this version cannot start the receiver by itself: the log is streamed "
                                     "only while `holdfast wal receive` runs",
                      "let the system run `holdfast wal receive " + dataset.name + "` as a service");
             } else if (dataset.kind == DatasetKind::postgres &&
