@@ -29,6 +29,6 @@ set(HOLDFAST_SANITIZE "" CACHE STRING "sanitizers, comma-separated: address,unde
 if(HOLDFAST_SANITIZE)
   add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
-  # g++ 12 reports false positives of these two under sanitizers.
-  add_compile_options(-Wno-maybe-uninitialized -Wno-stringop-overflow)
+  # g++ 12 reports false positives of these under sanitizers.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds)
 endif()
