@@ -4,7 +4,7 @@
 
 namespace holdfast::cli {
 
-// Exit codes, one for each class of failure; stated for users in docs/exit-codes.md.
+// Exit codes, one for each class of failure; stated for users in docs/command-line.md.
 enum ExitCode {
     kDone = 0,
     kInternal = 1,
