@@ -12,6 +12,10 @@ string(CONCAT HOLDFAST_THREADED_repo
 set(HOLDFAST_THREADED_archive "Threads.*")
 add_custom_target(unit_tests)
 add_custom_target(thread_tests)
+# Unit tests that are worth repeating on optimised code, beside everything that tests the program as a whole: what
+# kernels compute. The others run under the sanitizers.
+set(HOLDFAST_KERNELS crypto codec formats)
+add_custom_target(whole_tests)
 
 # Headers of others that most files include are read once: parsing them was a third of the whole build. Each file
 # still includes what it uses. The first target compiles them, the others take its result.
@@ -88,10 +92,17 @@ function(holdfast_add_layer folder allowed)
     add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1 ${filter})
     set(labels unit)
     add_dependencies(unit_tests ${name}_test)
+    if(${folder} IN_LIST HOLDFAST_KERNELS)
+      list(APPEND labels whole)
+      add_dependencies(whole_tests ${name}_test)
+    endif()
     if(${folder} IN_LIST HOLDFAST_THREADED)
       list(APPEND labels threads)
       add_dependencies(thread_tests ${name}_test)
     endif()
     set_tests_properties(unit.${name} PROPERTIES TIMEOUT 600 LABELS "${labels}")
+    if(${name} STREQUAL "repo")
+      set_tests_properties(unit.repo PROPERTIES COST 100)
+    endif()
   endif()
 endfunction()

@@ -11,10 +11,10 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kMagic = "HFC1";
+constexpr std::string_view kCacheMagic = "HFC1";
 constexpr std::size_t kIdBytes = 16;
 constexpr std::size_t kBlockBytes = 256u << 10;  // a block is closed when it holds this much
-constexpr std::size_t kHeadBytes = kMagic.size() + kIdBytes;
+constexpr std::size_t kHeadBytes = kCacheMagic.size() + kIdBytes;
 // A file of more chunks is not remembered; it bounds a record, and so a block.
 constexpr std::size_t kChunksMax = 2u << 20;
 constexpr std::size_t kBlockBytesMax = kBlockBytes + kChunksMax * ChunkId::kSize + kEntryBytesMax + (1u << 20);
@@ -142,8 +142,8 @@ struct CaptureCacheReader::State {
     bool check() {
         Bytes head(kHeadBytes);
         offset = 0;
-        if (!read_exactly(head) || as_text(ByteView(head).first(kMagic.size())) != kMagic) return false;
-        id.assign(head.begin() + kMagic.size(), head.end());
+        if (!read_exactly(head) || as_text(ByteView(head).first(kCacheMagic.size())) != kCacheMagic) return false;
+        id.assign(head.begin() + kCacheMagic.size(), head.end());
         while (next_block()) {
         }
         if (!last) return false;
@@ -259,7 +259,7 @@ std::unique_ptr<CaptureCacheWriter> CaptureCacheWriter::create(CaptureCachePlace
     state->temporary = temporary;
     state->pending = place.pending;
     state->id = id;
-    state->failed = !write_all(state->fd.get(), as_bytes(kMagic)) || !write_all(state->fd.get(), id);
+    state->failed = !write_all(state->fd.get(), as_bytes(kCacheMagic)) || !write_all(state->fd.get(), id);
     return std::unique_ptr<CaptureCacheWriter>(new CaptureCacheWriter(std::move(state)));
 }
 

@@ -5,14 +5,14 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kMagic = "HFT1";
+constexpr std::string_view kDirectoryMagic = "HFT1";
 constexpr std::uint8_t kFlagIncomplete = 1;
 // A directory is kept whole in memory up to this size, then streamed.
 constexpr std::size_t kDrainBytes = 1u << 20;
 // A varint of kEntryBytesMax.
 constexpr std::size_t kLengthBytesMax = 4;
 
-std::unexpected<Error> malformed(char const* what) {
+std::unexpected<Error> directory_malformed(char const* what) {
     return fail(ErrorKind::damaged, std::string("directory: ") + what);
 }
 
@@ -45,7 +45,7 @@ char const* order_fault(std::string_view last, std::string_view name) {
 
 Bytes encode_directory(std::vector<Entry> const& entries, DirectoryTraits const& traits) {
     ByteWriter writer;
-    writer.raw(as_bytes(kMagic));
+    writer.raw(as_bytes(kDirectoryMagic));
     if (traits.self) {
         assert(self_fault(*traits.self) == nullptr);
         put_record(*traits.self, writer);
@@ -62,27 +62,27 @@ Bytes encode_directory(std::vector<Entry> const& entries, DirectoryTraits const&
 
 Result<std::vector<Entry>> decode_directory(ByteView bytes, DirectoryTraits* traits) {
     ByteReader reader(bytes);
-    if (as_text(reader.raw(kMagic.size())) != kMagic) return malformed("not a directory");
+    if (as_text(reader.raw(kDirectoryMagic.size())) != kDirectoryMagic) return directory_malformed("not a directory");
     std::vector<Entry> entries;
     DirectoryTraits found;
     std::string last;
     for (bool first = true;; first = false) {
         auto body = reader.blob();
-        if (!reader.ok()) return malformed("ends early");
+        if (!reader.ok()) return directory_malformed("ends early");
         if (body.empty()) break;
-        if (body.size() > kEntryBytesMax) return malformed("an entry is too long");
+        if (body.size() > kEntryBytesMax) return directory_malformed("an entry is too long");
         auto entry = TRY(decode_entry(body));
         if (first && entry.name.empty()) {
-            if (auto fault = self_fault(entry)) return malformed(fault);
+            if (auto fault = self_fault(entry)) return directory_malformed(fault);
             found.self = std::move(entry);
             continue;
         }
-        if (auto fault = order_fault(last, entry.name)) return malformed(fault);
+        if (auto fault = order_fault(last, entry.name)) return directory_malformed(fault);
         last = entry.name;
         entries.push_back(std::move(entry));
     }
     auto flags = reader.u8();
-    if (!reader.done() || flags > kFlagIncomplete) return malformed("does not end where it should");
+    if (!reader.done() || flags > kFlagIncomplete) return directory_malformed("does not end where it should");
     found.incomplete = flags == kFlagIncomplete;
     if (traits) *traits = std::move(found);
     return entries;
@@ -100,7 +100,7 @@ Result<void> DirectoryWriter::add(Entry const& entry) {
 }
 
 Result<void> DirectoryWriter::put(Entry const& entry) {
-    if (!stream_ && buffer_.size() == 0) buffer_.raw(as_bytes(kMagic));
+    if (!stream_ && buffer_.size() == 0) buffer_.raw(as_bytes(kDirectoryMagic));
     put_record(entry, buffer_);
     if (buffer_.size() >= kDrainBytes) return drain();
     return {};
@@ -114,7 +114,7 @@ Result<void> DirectoryWriter::drain() {
 }
 
 Result<Content> DirectoryWriter::finish(bool incomplete) {
-    if (!stream_ && buffer_.size() == 0) buffer_.raw(as_bytes(kMagic));
+    if (!stream_ && buffer_.size() == 0) buffer_.raw(as_bytes(kDirectoryMagic));
     put_end(incomplete, buffer_);
     TRY(drain());
     auto content = TRY(stream_->finish());
@@ -126,17 +126,17 @@ Result<DirectoryReader> DirectoryReader::open(Fetch& fetch, Content const& conte
     DirectoryReader reader(fetch);
     auto collect = [&](std::span<Extent const> extents) -> Result<void> {
         for (auto const& extent : extents) {
-            if (!extent.chunk) return malformed("it has holes");
+            if (!extent.chunk) return directory_malformed("it has holes");
             reader.extents_.push_back(extent);
         }
         return {};
     };
     TRY(fetch.extents(content, collect, stop));
-    auto enough = TRY(reader.fill(kMagic.size(), stop));
-    if (!enough || as_text(ByteView(reader.buffer_).first(kMagic.size())) != kMagic) {
-        return malformed("not a directory");
+    auto enough = TRY(reader.fill(kDirectoryMagic.size(), stop));
+    if (!enough || as_text(ByteView(reader.buffer_).first(kDirectoryMagic.size())) != kDirectoryMagic) {
+        return directory_malformed("not a directory");
     }
-    reader.at_ = kMagic.size();
+    reader.at_ = kDirectoryMagic.size();
     auto body = TRY(reader.record(stop));
     if (!body) {
         TRY(reader.take_end(stop));
@@ -147,7 +147,7 @@ Result<DirectoryReader> DirectoryReader::open(Fetch& fetch, Content const& conte
         reader.first_ = std::move(entry);
         return reader;
     }
-    if (auto fault = self_fault(entry)) return malformed(fault);
+    if (auto fault = self_fault(entry)) return directory_malformed(fault);
     reader.self_ = std::move(entry);
     return reader;
 }
@@ -161,7 +161,7 @@ Result<bool> DirectoryReader::fill(std::size_t bytes, std::stop_token stop) {
         auto const& extent = extents_[next_extent_++];
         auto chunk = TRY(fetch_->chunk(*extent.chunk, stop));
         if (extent.offset > chunk.size() || extent.length > chunk.size() - extent.offset) {
-            return malformed("an extent beyond its chunk");
+            return directory_malformed("an extent beyond its chunk");
         }
         auto from = chunk.begin() + extent.offset;
         buffer_.insert(buffer_.end(), from, from + static_cast<std::ptrdiff_t>(extent.length));
@@ -175,12 +175,12 @@ Result<std::optional<ByteView>> DirectoryReader::record(std::stop_token stop) {
     auto window = ByteView(buffer_).subspan(at_);
     ByteReader reader(window.first(std::min(window.size(), kLengthBytesMax)));
     auto length = reader.varint();
-    if (!reader.ok()) return malformed("ends early, or an entry is too long");
-    if (length > kEntryBytesMax) return malformed("an entry is too long");
+    if (!reader.ok()) return directory_malformed("ends early, or an entry is too long");
+    if (length > kEntryBytesMax) return directory_malformed("an entry is too long");
     at_ += std::min(window.size(), kLengthBytesMax) - reader.remaining();
     if (length == 0) return std::optional<ByteView>();
     auto enough = TRY(fill(length, stop));
-    if (!enough) return malformed("ends early");
+    if (!enough) return directory_malformed("ends early");
     auto body = ByteView(buffer_).subspan(at_, length);
     at_ += length;
     return std::optional(body);
@@ -188,10 +188,10 @@ Result<std::optional<ByteView>> DirectoryReader::record(std::stop_token stop) {
 
 Result<void> DirectoryReader::take_end(std::stop_token stop) {
     auto enough = TRY(fill(1, stop));
-    if (!enough) return malformed("ends early");
+    if (!enough) return directory_malformed("ends early");
     auto flags = buffer_[at_++];
     auto more = TRY(fill(1, stop));
-    if (more || flags > kFlagIncomplete) return malformed("does not end where it should");
+    if (more || flags > kFlagIncomplete) return directory_malformed("does not end where it should");
     incomplete_ = flags == kFlagIncomplete;
     ended_ = true;
     return {};
@@ -208,7 +208,7 @@ Result<std::optional<Entry>> DirectoryReader::next(std::stop_token stop) {
         }
         entry = TRY(decode_entry(*body));
     }
-    if (auto fault = order_fault(last_name_, entry->name)) return malformed(fault);
+    if (auto fault = order_fault(last_name_, entry->name)) return directory_malformed(fault);
     last_name_ = entry->name;
     return entry;
 }

@@ -9,7 +9,7 @@ constexpr std::uint8_t kFlagUnsettled = 1;
 
 bool holds(std::string_view text, char c) { return text.find(c) != std::string_view::npos; }
 
-std::unexpected<Error> malformed(char const* what) {
+std::unexpected<Error> entry_malformed(char const* what) {
     return fail(ErrorKind::damaged, std::string("entry: ") + what);
 }
 
@@ -104,8 +104,8 @@ Result<Entry> decode_entry(ByteView bytes) {
     Entry entry;
     auto type = reader.u8();
     auto flags = reader.u8();
-    if (type < 1 || type > 7) return malformed("its type is unknown");
-    if ((flags & ~kFlagUnsettled) != 0) return malformed("its flags are unknown");
+    if (type < 1 || type > 7) return entry_malformed("its type is unknown");
+    if ((flags & ~kFlagUnsettled) != 0) return entry_malformed("its flags are unknown");
     entry.type = static_cast<EntryType>(type);
     entry.unsettled = (flags & kFlagUnsettled) != 0;
     entry.name = reader.text();
@@ -115,7 +115,7 @@ Result<Entry> decode_entry(ByteView bytes) {
         return value == to;
     };
     if (!narrow(entry.mode) || !narrow(entry.uid) || !narrow(entry.gid)) {
-        return malformed("a mode or owner beyond 32 bits");
+        return entry_malformed("a mode or owner beyond 32 bits");
     }
     entry.user = reader.text();
     entry.group = reader.text();
@@ -128,11 +128,11 @@ Result<Entry> decode_entry(ByteView bytes) {
         auto value = reader.blob();
         if (!reader.ok()) break;
         if (!entry.xattrs.empty() && entry.xattrs.rbegin()->first >= key) {
-            return malformed("its attributes are out of order");
+            return entry_malformed("its attributes are out of order");
         }
         entry.xattrs.emplace_hint(entry.xattrs.end(), std::move(key), Bytes(value.begin(), value.end()));
     }
-    if (!reader.ok()) return malformed("ends early");
+    if (!reader.ok()) return entry_malformed("ends early");
     switch (entry.type) {
         case EntryType::file:
         case EntryType::directory: entry.content = TRY(decode_content(reader)); break;
@@ -142,8 +142,8 @@ Result<Entry> decode_entry(ByteView bytes) {
         case EntryType::fifo:
         case EntryType::socket: break;
     }
-    if (!reader.done()) return malformed("ends early or late");
-    if (auto fault = entry_fault(entry)) return malformed(fault);
+    if (!reader.done()) return entry_malformed("ends early or late");
+    if (auto fault = entry_fault(entry)) return entry_malformed(fault);
     return entry;
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kReadAheadBytes = 8u << 20;
 // What is read at once is still in the processor's cache when it is cut and hashed.
-constexpr std::size_t kReadBytes = 1u << 20;
+constexpr std::size_t kReadStepBytes = 1u << 20;
 
 // Where the next run of data begins and ends, from `at`; an empty run at the end when only a hole is
 // left. A file system that knows no holes has one run.
@@ -42,7 +42,7 @@ Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout la
         if (!got || *got == 0) return read;
         size = UINT64_MAX;
     }
-    if (size > kReadBytes) (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (size > kReadStepBytes) (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     auto stream = ingest.open_stream(ChunkKind::data, std::move(layout));
     std::uint64_t ahead = 0;
     bool ended = false;
@@ -57,12 +57,12 @@ Result<ReadFile> read_file(int fd, std::uint64_t size, Ingest& ingest, Layout la
         if (begin == end) break;
         while (read.bytes < end && !ended) {
             if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
-            if (size > kReadBytes && read.bytes >= ahead) {
+            if (size > kReadStepBytes && read.bytes >= ahead) {
                 (void)::posix_fadvise(fd, static_cast<off_t>(read.bytes), kReadAheadBytes, POSIX_FADV_WILLNEED);
                 ahead = read.bytes + kReadAheadBytes / 2;
             }
             auto want = stream->room();
-            want = want.first(std::min<std::uint64_t>({want.size(), kReadBytes, end - read.bytes}));
+            want = want.first(std::min<std::uint64_t>({want.size(), kReadStepBytes, end - read.bytes}));
             auto got = read_at(fd, want, read.bytes);
             if (!got) {
                 read.error = got.error();

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kWantsMax = 8192;
 constexpr std::size_t kDestinationsMax = 65536;
 constexpr std::size_t kFilesMax = 8192;
-constexpr std::size_t kOpenMax = 128;
+constexpr std::size_t kOpenFilesMax = 128;
 
 }  // namespace
 
@@ -44,7 +44,7 @@ void RestoreBatch::planned(RestoreFilePointer const& file) {
 
 bool RestoreBatch::full() const {
     return wants_.size() >= kWantsMax || destinations_.size() >= kDestinationsMax ||
-           files_.size() >= kFilesMax || open_ >= kOpenMax;
+           files_.size() >= kFilesMax || open_ >= kOpenFilesMax;
 }
 
 Result<void> RestoreBatch::run(std::function<void(std::uint64_t)> const& on_bytes, std::stop_token stop) {

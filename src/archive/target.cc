@@ -11,7 +11,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kOpenMax = 200;
+constexpr std::size_t kOpenDirectoriesMax = 200;
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 bool is_same(struct stat const& status, dev_t device, ino_t inode) {
@@ -108,7 +108,7 @@ void Target::keep(TargetDirectory& directory, std::shared_ptr<Fd const> fd) {
     directory.owner = this;
     recent_.push_front(&directory);
     directory.recent = recent_.begin();
-    if (recent_.size() > kOpenMax) {
+    if (recent_.size() > kOpenDirectoriesMax) {
         recent_.back()->fd.reset();
         recent_.pop_back();
     }

@@ -31,6 +31,13 @@ inline std::string to_text(ByteView bytes) { return std::string(as_text(bytes));
 
 // Lower-case hexadecimal.
 std::string to_hex(ByteView bytes);
+
+// How many bytes `parts` hold together.
+inline std::uint64_t total_size(std::span<ByteView const> parts) {
+    std::uint64_t size = 0;
+    for (auto part : parts) size += part.size();
+    return size;
+}
 // Refuses odd lengths, and everything but 0-9 and lower-case a-f: one value has one spelling.
 Result<Bytes> from_hex(std::string_view text);
 

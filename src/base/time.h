@@ -20,6 +20,7 @@ std::string to_rfc3339(Time time);
 Result<Time> parse_rfc3339(std::string_view text);
 
 // "20261122T103107.250000000Z": sorts as text in the order of time; used in object keys.
+inline constexpr std::size_t kKeyTimeSize = 26;
 std::string to_key_time(Time time);
 Result<Time> parse_key_time(std::string_view text);
 

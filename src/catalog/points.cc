@@ -7,7 +7,7 @@
 namespace holdfast::catalog {
 namespace {
 
-constexpr std::string_view kColumns =
+constexpr std::string_view kPointColumns =
     "points.repository, id, dataset, points.kind, points.time, received, state, files, bytes, "
     "stored, "
     "lsn, "
@@ -126,7 +126,7 @@ Result<void> Catalog::set_point_state(std::string const& repository, std::string
 
 Result<std::optional<Point>> Catalog::point(std::string const& repository, std::string const& id) {
     std::lock_guard lock(state_->mutex);
-    auto rows = TRY(state_->database.prepare("SELECT " + std::string(kColumns) +
+    auto rows = TRY(state_->database.prepare("SELECT " + std::string(kPointColumns) +
                                              " FROM points WHERE repository = ? AND id = ?"));
     rows.bind(repository).bind(id);
     return first<Point>(rows, read_point);
@@ -135,7 +135,7 @@ Result<std::optional<Point>> Catalog::point(std::string const& repository, std::
 Result<std::vector<Point>> Catalog::points(PointFilter const& filter) {
     std::lock_guard lock(state_->mutex);
     auto rows = TRY(state_->database.prepare(
-        "SELECT " + std::string(kColumns) +
+        "SELECT " + std::string(kPointColumns) +
         " FROM points WHERE (?1 = '' OR repository = ?1) AND (?2 = '' OR dataset = ?2)"
         " ORDER BY time, id"));
     rows.bind(filter.repository).bind(filter.dataset);
@@ -200,7 +200,7 @@ Result<std::vector<RungStatus>> Catalog::ladder(std::string const& dataset,
     std::vector<RungStatus> ladder;
     for (auto rung : kRungs) {
         auto rows = TRY(state_->database.prepare(
-            "SELECT " + std::string(kColumns) +
+            "SELECT " + std::string(kPointColumns) +
             ", rungs.reached, rungs.run FROM points JOIN rungs"
             " ON rungs.point = points.id AND rungs.repository = points.repository"
             " WHERE dataset = ?1 AND (?2 = '' OR points.repository = ?2) AND rung = ?3"

@@ -5,7 +5,7 @@
 namespace holdfast::catalog {
 namespace {
 
-constexpr std::string_view kColumns =
+constexpr std::string_view kRunColumns =
     "id, kind, subject, started, ended, outcome, error, files, bytes, stored";
 
 Result<Run> read_run(Statement& row) {
@@ -99,7 +99,7 @@ Result<void> Catalog::resume_run(std::string const& id) {
 Result<std::optional<Run>> Catalog::run(std::string const& id) {
     std::lock_guard lock(state_->mutex);
     auto rows = TRY(
-        state_->database.prepare("SELECT " + std::string(kColumns) + " FROM runs WHERE id = ?"));
+        state_->database.prepare("SELECT " + std::string(kRunColumns) + " FROM runs WHERE id = ?"));
     rows.bind(id);
     return first<Run>(rows, read_run);
 }
@@ -107,7 +107,7 @@ Result<std::optional<Run>> Catalog::run(std::string const& id) {
 Result<std::vector<Run>> Catalog::runs(RunFilter const& filter) {
     std::lock_guard lock(state_->mutex);
     auto rows = TRY(state_->database.prepare(
-        "SELECT " + std::string(kColumns) +
+        "SELECT " + std::string(kRunColumns) +
         " FROM runs WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR subject = ?2)"
         " ORDER BY started DESC, rowid DESC LIMIT ?3"));
     rows.bind(filter.kind ? to_text(*filter.kind) : "").bind(filter.subject);

@@ -21,7 +21,7 @@ std::string scope_of(Hold const& hold) {
     return hold.dataset.empty() ? "every point" : "every point of " + printable(hold.dataset);
 }
 
-nlohmann::json to_json(Hold const& hold) {
+nlohmann::json hold_json(Hold const& hold) {
     auto points = nlohmann::json::array();
     for (auto const& point : hold.points) points.push_back(point.hex());
     return {{"id", hold.hex()},
@@ -60,7 +60,7 @@ Result<int> run_add(Invocation& invocation) {
     auto* repository = TRY(workspace->repository(repository_name, Role::writer, invocation.stop));
     auto placed = TRY(place_hold(*repository, std::move(hold), invocation.stop));
     invocation.output.line(fmt::format("hold {} keeps {}", placed.hex().substr(0, 8), scope_of(placed)));
-    auto json = to_json(placed);
+    auto json = hold_json(placed);
     json["event"] = "held";
     invocation.output.document(json.dump());
     return kDone;
@@ -74,7 +74,7 @@ Result<int> run_list(Invocation& invocation) {
     auto json = nlohmann::json{{"holds", nlohmann::json::array()}};
     Table table({"id", "kind", "since", "keeps", "reason"});
     for (auto const& hold : holds) {
-        json["holds"].push_back(to_json(hold));
+        json["holds"].push_back(hold_json(hold));
         table.row({hold.hex().substr(0, 8), std::string(name(hold.kind)),
                    to_rfc3339(std::chrono::floor<std::chrono::seconds>(hold.time)), scope_of(hold),
                    printable(hold.reason)});
@@ -90,7 +90,7 @@ Result<int> run_remove(Invocation& invocation) {
     auto* repository = TRY(workspace->repository(repository_name, Role::admin, invocation.stop));
     auto removed = TRY(remove_hold(*repository, invocation.argument("HOLD"), invocation.stop));
     invocation.output.line(fmt::format("hold {} ({}) is lifted", removed.hex().substr(0, 8), printable(removed.text())));
-    auto json = to_json(removed);
+    auto json = hold_json(removed);
     json["event"] = "lifted";
     invocation.output.document(json.dump());
     return kDone;

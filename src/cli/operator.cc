@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/exit_code.h"
+#include "cli/output.h"
 #include "os/terminal.h"
 
 namespace holdfast::cli {
@@ -85,7 +86,6 @@ void RunView::line(std::string const& step, std::string_view text) {
 
 namespace {
 // The terminal may be gone: not by fmt::print, which throws.
-void print_error(std::string const& text) { std::fputs(text.c_str(), stderr); }
 }  // namespace
 
 runbook::Decide ask_on_terminal(Output& output) {

@@ -69,10 +69,9 @@ std::string shorten(std::string text, std::size_t width) {
     return "…" + text.substr(start);
 }
 
-// Not by fmt::print, which throws when writing fails: a full disk below a log must not end a recovery.
-void print_error(std::string_view text) { (void)std::fwrite(text.data(), 1, text.size(), stderr); }
-
 }  // namespace
+
+void print_error(std::string_view text) { (void)std::fwrite(text.data(), 1, text.size(), stderr); }
 
 std::string Table::text() const {
     std::vector<std::size_t> widths;

@@ -14,6 +14,9 @@
 
 namespace holdfast::cli {
 
+// Not by fmt::print, which throws when writing fails: a full disk below a log must not end a recovery.
+void print_error(std::string_view text);
+
 enum class Style { plain, strong, good, warning, bad, faint };
 
 struct OutputOptions {

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/output.h"
 #include "cli/workspace_options.h"
 #include "os/signals.h"
 
@@ -49,9 +50,6 @@ void add_command(CLI::App& app, Command const& command, Values& values) {
     for (auto const& option : command.options) add_option(app, option, values);
     app.fallthrough();  // global options may stand behind the command, too
 }
-
-// Standard error may be on a full disk: not by fmt::print, which throws.
-void print_error(std::string const& text) { std::fputs(text.c_str(), stderr); }
 
 std::string first_word(std::string const& name) { return name.substr(0, name.find(' ')); }
 

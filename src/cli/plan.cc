@@ -19,7 +19,7 @@ Result<std::string> plan_file(Invocation& invocation) {
                 "name it with --plan FILE, or write one: holdfast plan example > holdfast.yaml");
 }
 
-nlohmann::json to_json(plan::Fault const& fault) {
+nlohmann::json fault_json(plan::Fault const& fault) {
     return {{"severity", fault.severity == plan::Severity::error ? "error" : "warning"},
             {"file", printable(fault.file)},
             {"line", fault.at.line},
@@ -42,7 +42,7 @@ Result<int> run_check(Invocation& invocation) {
     auto list = nlohmann::json::array();
     for (auto const& fault : faults) {
         errors += fault.severity == plan::Severity::error ? 1 : 0;
-        list.push_back(to_json(fault));
+        list.push_back(fault_json(fault));
     }
     auto& output = invocation.output;
     if (!faults.empty()) output.line(plan::render(faults));

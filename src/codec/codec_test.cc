@@ -3,17 +3,10 @@
 #include <gtest/gtest.h>
 #include <zstd.h>
 
-#include <random>
+#include "codec/test_bytes.h"
 
 namespace holdfast {
 namespace {
-
-Bytes random_bytes(std::size_t size, std::uint64_t seed) {
-    std::mt19937_64 engine(seed);
-    Bytes bytes(size);
-    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(engine());
-    return bytes;
-}
 
 Bytes text_bytes(std::size_t size) {
     Bytes bytes;

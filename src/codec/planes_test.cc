@@ -7,6 +7,7 @@
 
 #include "codec/codec.h"
 #include "codec/huffman.h"
+#include "codec/test_bytes.h"
 
 namespace holdfast {
 namespace {
@@ -26,13 +27,6 @@ template <typename Number>
 Bytes bytes_of(std::vector<Number> const& numbers) {
     Bytes bytes(numbers.size() * sizeof(Number));
     std::memcpy(bytes.data(), numbers.data(), bytes.size());
-    return bytes;
-}
-
-Bytes random_bytes(std::size_t size, unsigned seed) {
-    std::mt19937_64 random(seed);
-    Bytes bytes(size);
-    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
     return bytes;
 }
 

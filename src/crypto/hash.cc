@@ -1,6 +1,5 @@
 // SHA-256, HMAC and HKDF over OpenSSL's plain SHA-256 functions: their state is a value, so a keyed
 // state is copied in 112 bytes where the EVP interface allocates for each message.
-#define OPENSSL_SUPPRESS_DEPRECATED
 #include <algorithm>
 #include <cassert>
 #include <cstring>

@@ -4,12 +4,11 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "datasets/point_reference.h"
 #include "repo/hold.h"
 
 namespace holdfast {
 namespace {
-
-constexpr std::size_t kPrefixDigitsMin = 4;
 
 RetentionRules rules_of(plan::Retention const& retention) {
     return {.within = retention.within,

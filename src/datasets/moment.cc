@@ -21,7 +21,7 @@ struct Asked {
     std::string dataset;
     RecoveryTarget target;
 };
-Result<std::optional<Asked>> parse(std::string_view text) {
+Result<std::optional<Asked>> parse_moment(std::string_view text) {
     std::optional<Asked> none;
     auto at = text.rfind('@');
     if (at == std::string_view::npos) return none;
@@ -281,7 +281,7 @@ bool means_a_point(std::string_view text, PointReference const& point) {
 
 Result<Moment> find_moment(Workspace& workspace, std::string_view text, MomentOptions const& options,
                            std::stop_token stop) {
-    auto asked = TRY(parse(text).within(fmt::format("'{}'", printable(text))));
+    auto asked = TRY(parse_moment(text).within(fmt::format("'{}'", printable(text))));
     bool needs_log = asked && asked->target.kind != Kind::latest && asked->target.kind != Kind::time;
     auto by_point = needs_log ? asked->dataset + "@latest" : std::string(text);
     auto point = TRY(find_point(workspace, options.point.empty() ? by_point : options.point, {}, stop));

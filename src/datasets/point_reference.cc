@@ -10,8 +10,6 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kPrefixDigitsMin = 4;
-
 struct Wanted {
     std::string dataset;
     std::string prefix;         // of an id, lower-case hexadecimal; `dataset` may be one, too
@@ -23,7 +21,7 @@ bool is_hex(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-Result<Wanted> parse(std::string_view text) {
+Result<Wanted> parse_point_name(std::string_view text) {
     Wanted wanted;
     if (auto at = text.rfind('@'); at != std::string_view::npos) {
         wanted.dataset = text.substr(0, at);
@@ -109,7 +107,7 @@ Result<PointInfo> choose(PointList list, Wanted const& wanted, FindPointOptions 
 
 Result<PointReference> find_point(Workspace& workspace, std::string_view text, FindPointOptions options,
                                   std::stop_token stop) {
-    auto wanted = TRY(parse(text));
+    auto wanted = TRY(parse_point_name(text));
     std::optional<Error> first;
     auto names = workspace.repositories();
     if (names.empty()) names.push_back(TRY(workspace.default_repository()));

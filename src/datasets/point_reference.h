@@ -5,7 +5,10 @@
 
 namespace holdfast {
 
-// What people write for a point: an id or a unique prefix of one (at least four digits), NAME@latest,
+// Fewer digits of an id than this are not taken for one.
+inline constexpr std::size_t kPrefixDigitsMin = 4;
+
+// What people write for a point: an id or a unique prefix of one (kPrefixDigitsMin digits), NAME@latest,
 // NAME@TIME (the newest point not after it; not after that second, when there is no fraction), NAME~2
 // (the second before the latest); split at the last '@'. A bare dataset name means its latest, also where
 // it looks like an id.

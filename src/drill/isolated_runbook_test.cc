@@ -21,7 +21,7 @@ Step make(std::string name, std::string kind, std::vector<std::string> after,
     return step;
 }
 
-Plan sample_plan() {
+Plan plan_to_isolate() {
     Plan plan;
     plan::Dataset database;
     database.name = "database";
@@ -57,7 +57,7 @@ plan::Runbook sample_runbook() {
 }
 
 IsolatedRunbook isolated(plan::Runbook const& runbook) {
-    auto result = isolate(sample_plan(), runbook, {}, "/scratch/drill",
+    auto result = isolate(plan_to_isolate(), runbook, {}, "/scratch/drill",
                           [](std::string const& kind) { return kind == "command" || kind == "notify"; });
     EXPECT_TRUE(result) << result.error().message;
     return *result;

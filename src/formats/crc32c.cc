@@ -1,35 +1,17 @@
 #include "formats/crc32c.h"
 
-#include <array>
 #include <cstring>
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #endif
 
+#include "formats/crc_tables.h"
+
 namespace holdfast {
 namespace {
 
-constexpr std::uint32_t kPolynomialReflected = 0x82F63B78;
-
-// tables[k][b]: the effect of byte b followed by k zero bytes ("slicing by 8").
-using Tables = std::array<std::array<std::uint32_t, 256>, 8>;
-constexpr Tables make_tables() {
-    Tables tables{};
-    for (std::uint32_t byte = 0; byte < 256; ++byte) {
-        auto crc = byte;
-        for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) ? kPolynomialReflected : 0);
-        tables[0][byte] = crc;
-    }
-    for (std::size_t k = 1; k < tables.size(); ++k) {
-        for (std::size_t byte = 0; byte < 256; ++byte) {
-            auto before = tables[k - 1][byte];
-            tables[k][byte] = (before >> 8) ^ tables[0][before & 0xff];
-        }
-    }
-    return tables;
-}
-constexpr Tables kTables = make_tables();
+constexpr CrcTables kTables32c = crc_tables(0x82f63b78u);
 
 std::uint32_t update_portable(std::uint32_t crc, ByteView bytes) {
     while (bytes.size() >= 8) {
@@ -37,10 +19,10 @@ std::uint32_t update_portable(std::uint32_t crc, ByteView bytes) {
         std::memcpy(&word, bytes.data(), sizeof word);
         word ^= crc;
         crc = 0;
-        for (std::size_t i = 0; i < 8; ++i) crc ^= kTables[7 - i][(word >> (8 * i)) & 0xff];
+        for (std::size_t i = 0; i < 8; ++i) crc ^= kTables32c[7 - i][(word >> (8 * i)) & 0xff];
         bytes = bytes.subspan(8);
     }
-    for (auto byte : bytes) crc = (crc >> 8) ^ kTables[0][(crc ^ byte) & 0xff];
+    for (auto byte : bytes) crc = (crc >> 8) ^ kTables32c[0][(crc ^ byte) & 0xff];
     return crc;
 }
 

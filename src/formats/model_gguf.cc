@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kTextMax = 64u << 20;
 constexpr std::uint64_t kCountMax = 1'000'000;
-constexpr unsigned kNestingMax = 8;
+constexpr unsigned kListNestingMax = 8;
 
 struct BlockType {
     std::string_view dtype;
@@ -57,7 +57,7 @@ void skip_value(SequentialReader& reader, std::uint32_t type, unsigned depth) {
     } else if (type == 9) {
         auto element = reader.integer<std::uint32_t>();
         auto count = reader.integer<std::uint64_t>();
-        if (depth >= kNestingMax) return reader.fault("lists nested too deeply");
+        if (depth >= kListNestingMax) return reader.fault("lists nested too deeply");
         if (element >= kBytes.size()) return reader.fault("a value of an unknown type");
         if (kBytes[element] > 0) {
             std::uint64_t bytes = 0;

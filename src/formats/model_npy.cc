@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kHeaderMax = 1u << 20;
 
-std::string dtype_of(std::string_view descr) {
+std::string numpy_dtype(std::string_view descr) {
     static std::unordered_map<std::string_view, std::string_view> const kTypes = {
         {"<f4", "F32"}, {"<f8", "F64"}, {"<f2", "F16"}, {"<i8", "I64"}, {"<i4", "I32"}, {"<i2", "I16"}, {"|i1", "I8"},
         {"<u8", "U64"}, {"<u4", "U32"}, {"<u2", "U16"}, {"|u1", "U8"},  {"|b1", "BOOL"}, {"<c8", "C64"}, {"<c16", "C128"},
@@ -118,7 +118,7 @@ Result<void> read_npy(RandomAccess const& file, std::uint64_t offset, std::strin
         judge_pickle(read_pickle(bytes), what, model);
         return judge(ModelVerdict::not_verified, "it holds objects and no numbers"), Result<void>();
     }
-    auto dtype = dtype_of(header->descr);
+    auto dtype = numpy_dtype(header->descr);
     if (dtype.empty()) return judge(ModelVerdict::not_verified, fmt::format("elements '{}' are not known", printable(header->descr))), Result<void>();
     auto count = element_count(header->shape);
     std::uint64_t bytes = 0;

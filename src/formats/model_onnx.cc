@@ -11,9 +11,9 @@ namespace {
 // NodeProto.attribute 5; AttributeProto.t 5, .g 6, .tensors 10, .graphs 11, .sparse_tensor 22; TensorProto.dims 1,
 // .data_type 2, .name 8, .raw_data 9, .external_data 13, .data_location 14; FunctionProto.node 7.
 
-constexpr unsigned kNestingMax = 64;
-constexpr std::size_t kRankMax = 64;
-constexpr std::uint64_t kNameMax = 1u << 16;
+constexpr unsigned kGraphNestingMax = 64;
+constexpr std::size_t kOnnxRankMax = 64;
+constexpr std::uint64_t kOnnxNameMax = 1u << 16;
 
 struct Field {
     std::uint64_t number = 0;
@@ -22,7 +22,7 @@ struct Field {
     std::uint64_t begin = 0, end = 0;     // of bytes, in the file
 };
 
-std::string dtype_of(std::uint64_t type) {
+std::string onnx_dtype(std::uint64_t type) {
     switch (type) {
         case 1: return "F32";
         case 2: return "U8";
@@ -111,12 +111,12 @@ class OnnxReader {
         return 0;
     }
     Result<std::string> text(Field const& field) {
-        auto bytes = TRY(read_run(file_, field.begin, std::min(field.end - field.begin, kNameMax), kNameMax));
+        auto bytes = TRY(read_run(file_, field.begin, std::min(field.end - field.begin, kOnnxNameMax), kOnnxNameMax));
         return to_text(bytes);
     }
 
     Result<void> graph(Field const& of, unsigned depth) {
-        if (depth > kNestingMax) return model_.judge(ModelVerdict::not_verified, "graphs nested too deeply"), Result<void>();
+        if (depth > kGraphNestingMax) return model_.judge(ModelVerdict::not_verified, "graphs nested too deeply"), Result<void>();
         return each(of.begin, of.end, [&](Field const& field) -> Result<void> {
             if (field.wire != 2) return {};
             if (field.number == 1) return node(field, depth);
@@ -158,11 +158,11 @@ class OnnxReader {
         std::string file;
         TRY(each(of.begin, of.end, [&](Field const& field) -> Result<void> {
             if (field.number == 1 && field.wire == 0) {
-                if (made.shape.size() < kRankMax) made.shape.push_back(field.value);
+                if (made.shape.size() < kOnnxRankMax) made.shape.push_back(field.value);
                 else malformed = true;
             } else if (field.number == 1 && field.wire == 2) {  // packed
                 SequentialReader dims(file_, field.begin, field.end);
-                while (dims.remaining() > 0 && dims.ok() && made.shape.size() < kRankMax) made.shape.push_back(varint(dims));
+                while (dims.remaining() > 0 && dims.ok() && made.shape.size() < kOnnxRankMax) made.shape.push_back(varint(dims));
                 malformed = malformed || dims.remaining() > 0 || !dims.ok();
             } else if (field.number == 2 && field.wire == 0) {
                 type = field.value;
@@ -182,7 +182,7 @@ class OnnxReader {
         if (broken_) return {};
         auto what = fmt::format("tensor '{}'", printable(made.name));
         if (location == 1) return external_tensor(what, file);
-        made.dtype = dtype_of(type);
+        made.dtype = onnx_dtype(type);
         auto count = element_count(made.shape);
         if (malformed || !count) return model_.judge(ModelVerdict::damaged, what + " has an impossible shape"), Result<void>();
         if (!raw) {

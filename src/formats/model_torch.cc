@@ -12,11 +12,11 @@ namespace {
 using Kind = PickleNode::Kind;
 
 constexpr std::size_t kDepthMax = 256;
-constexpr std::size_t kNameMax = 4096;
-constexpr std::size_t kRankMax = 64;
+constexpr std::size_t kTorchNameMax = 4096;
+constexpr std::size_t kTorchRankMax = 64;
 
 // "torch.FloatStorage", "torch.float32" → "F32"; empty when it is none.
-std::string dtype_of(std::string_view global) {
+std::string torch_dtype(std::string_view global) {
     static std::unordered_map<std::string_view, std::string_view> const kTypes = {
         {"Bool", "BOOL"},   {"Byte", "U8"},        {"Char", "I8"},      {"Short", "I16"},    {"Int", "I32"},
         {"Long", "I64"},    {"Half", "F16"},       {"BFloat16", "BF16"}, {"Float", "F32"},    {"Double", "F64"},
@@ -48,7 +48,7 @@ class Gatherer {
     PickleNode const& at(PickleIndex index) const { return pickle_[index]; }
 
     void walk(PickleIndex index, std::string const& path, std::size_t depth) {
-        if (depth > kDepthMax || path.size() > kNameMax) return damaged(path, "nested too deeply");
+        if (depth > kDepthMax || path.size() > kTorchNameMax) return damaged(path, "nested too deeply");
         auto const& node = at(index);
         if (node.items.empty()) return;
         if (node.kind == Kind::object && view(index, path, depth)) return;
@@ -121,7 +121,7 @@ class Gatherer {
         if (!found) return damaged(path, "a tensor whose storage is none");
         TorchView made{.name = path, .dtype = table_.storages[*found].dtype, .storage = *found, .offset = 0, .shape = {}, .strides = {}};
         if (function.ends_with("_v3") && arguments.size() > 6) {
-            auto dtype = dtype_of(at(arguments[6]).text);
+            auto dtype = torch_dtype(at(arguments[6]).text);
             if (!dtype.empty()) made.dtype = dtype;
         }
         if (at(arguments[1]).kind != Kind::integer || at(arguments[1]).integer < 0) return damaged(path, "an offset that is none");
@@ -139,7 +139,7 @@ class Gatherer {
             node = &at(node->items[1]);
             if (node->items.size() == 1 && at(node->items[0]).kind == Kind::tuple) node = &at(node->items[0]);
         }
-        if ((node->kind != Kind::tuple && node->kind != Kind::list) || node->items.size() > kRankMax) return false;
+        if ((node->kind != Kind::tuple && node->kind != Kind::list) || node->items.size() > kTorchRankMax) return false;
         for (auto item : node->items) {
             if (at(item).kind != Kind::integer || at(item).integer < 0) return false;
             to.push_back(static_cast<std::uint64_t>(at(item).integer));
@@ -161,7 +161,7 @@ class Gatherer {
             (at(id[2]).kind != Kind::text && at(id[2]).kind != Kind::integer) || at(id[4]).kind != Kind::integer || at(id[4]).integer < 0) {
             return std::nullopt;
         }
-        TorchStorage made{.key = key_text(id[2]), .dtype = dtype_of(at(id[1]).text),
+        TorchStorage made{.key = key_text(id[2]), .dtype = torch_dtype(at(id[1]).text),
                           .elements = static_cast<std::uint64_t>(at(id[4]).integer)};
         auto [known, fresh] = by_key_.try_emplace(made.key, table_.storages.size());
         if (fresh) {

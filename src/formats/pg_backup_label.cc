@@ -21,7 +21,7 @@ std::optional<std::uint32_t> parse_u32(std::string_view text) {
     return value;
 }
 
-std::unexpected<Error> damaged(std::string_view what) {
+std::unexpected<Error> label_damaged(std::string_view what) {
     return fail(ErrorKind::damaged, fmt::format("backup_label: {}", what));
 }
 
@@ -42,7 +42,7 @@ bool parse_start(std::string_view value, PgBackupLabel& label) {
 }  // namespace
 
 Result<PgBackupLabel> parse_pg_backup_label(std::string_view text) {
-    if (text.size() > kFileBytesMax) return damaged("it is too long");
+    if (text.size() > kFileBytesMax) return label_damaged("it is too long");
     PgBackupLabel label;
     bool has_start = false, has_checkpoint = false, has_timeline = false;
     for (auto const& line : split(text, '\n')) {
@@ -51,16 +51,16 @@ Result<PgBackupLabel> parse_pg_backup_label(std::string_view text) {
         auto key = std::string_view(line).substr(0, colon);
         auto value = std::string_view(line).substr(colon + 2);
         if (key == "START WAL LOCATION") {
-            if (has_start || !parse_start(value, label)) return damaged("malformed start of the log");
+            if (has_start || !parse_start(value, label)) return label_damaged("malformed start of the log");
             has_start = true;
         } else if (key == "CHECKPOINT LOCATION") {
             auto lsn = parse_lsn(value);
-            if (has_checkpoint || !lsn) return damaged("malformed checkpoint position");
+            if (has_checkpoint || !lsn) return label_damaged("malformed checkpoint position");
             label.checkpoint = *lsn;
             has_checkpoint = true;
         } else if (key == "START TIMELINE") {
             auto timeline = parse_u32(value);
-            if (has_timeline || !timeline || *timeline == 0) return damaged("malformed timeline");
+            if (has_timeline || !timeline || *timeline == 0) return label_damaged("malformed timeline");
             label.timeline = *timeline;
             has_timeline = true;
         } else if (key == "BACKUP METHOD") {
@@ -73,9 +73,9 @@ Result<PgBackupLabel> parse_pg_backup_label(std::string_view text) {
             label.label = value;
         }
     }
-    if (!has_start) return damaged("it states no start of the log");
-    if (!has_checkpoint) return damaged("it states no checkpoint");
-    if (!has_timeline) return damaged("it states no timeline");
+    if (!has_start) return label_damaged("it states no start of the log");
+    if (!has_checkpoint) return label_damaged("it states no checkpoint");
+    if (!has_timeline) return label_damaged("it states no timeline");
     return label;
 }
 

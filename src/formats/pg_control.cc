@@ -11,7 +11,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kCrcOffset = 288;
+constexpr std::size_t kControlCrcOffset = 288;
 
 template <typename T>
 T read_at(ByteView bytes, std::size_t offset) {
@@ -41,14 +41,14 @@ std::string_view name(PgControl::State state) {
 }
 
 Result<PgControl> parse_pg_control(ByteView bytes) {
-    if (bytes.size() < kCrcOffset + 4)
+    if (bytes.size() < kControlCrcOffset + 4)
         return fail(ErrorKind::damaged, fmt::format("pg_control has only {} bytes", bytes.size()));
     PgControl control;
     control.format = read_at<std::uint32_t>(bytes, 8);
     if (known_format(std::byteswap(control.format)))
         return fail(ErrorKind::usage, "pg_control is of a machine with another byte order");
     // The CRC comes first: in a damaged file the format number means nothing.
-    bool crc_fits = crc32c(bytes.first(kCrcOffset)) == read_at<std::uint32_t>(bytes, kCrcOffset);
+    bool crc_fits = crc32c(bytes.first(kControlCrcOffset)) == read_at<std::uint32_t>(bytes, kControlCrcOffset);
     if (!crc_fits && known_format(control.format))
         return fail(ErrorKind::damaged, "pg_control: checksum mismatch");
     if (!known_format(control.format))

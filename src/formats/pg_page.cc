@@ -66,7 +66,7 @@ std::uint16_t reduce(std::uint32_t folded, std::uint32_t block) {
 }
 
 template <typename T>
-T read_at(ByteView page, std::size_t offset) {
+T read_field(ByteView page, std::size_t offset) {
     T value;
     std::memcpy(&value, page.data() + offset, sizeof value);
     return value;
@@ -84,13 +84,13 @@ PgPageHeader read_pg_page_header(ByteView page) {
     assert(page.size() == kPgPageBytes);
     PgPageHeader header;
     // The position is two words, the high one first, each in the machine's byte order.
-    header.lsn.value = std::uint64_t{read_at<std::uint32_t>(page, 0)} << 32 | read_at<std::uint32_t>(page, 4);
-    header.checksum = read_at<std::uint16_t>(page, kChecksumOffset);
-    header.flags = read_at<std::uint16_t>(page, 10);
-    header.lower = read_at<std::uint16_t>(page, 12);
-    header.upper = read_at<std::uint16_t>(page, 14);
-    header.special = read_at<std::uint16_t>(page, 16);
-    auto size_and_layout = read_at<std::uint16_t>(page, 18);
+    header.lsn.value = std::uint64_t{read_field<std::uint32_t>(page, 0)} << 32 | read_field<std::uint32_t>(page, 4);
+    header.checksum = read_field<std::uint16_t>(page, kChecksumOffset);
+    header.flags = read_field<std::uint16_t>(page, 10);
+    header.lower = read_field<std::uint16_t>(page, 12);
+    header.upper = read_field<std::uint16_t>(page, 14);
+    header.special = read_field<std::uint16_t>(page, 16);
+    auto size_and_layout = read_field<std::uint16_t>(page, 18);
     header.page_size = size_and_layout & 0xff00;
     header.layout = static_cast<std::uint8_t>(size_and_layout & 0xff);
     return header;

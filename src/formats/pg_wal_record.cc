@@ -8,7 +8,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kCrcOffset = 20;
+constexpr std::size_t kRecordCrcOffset = 20;
 constexpr auto kEpoch = std::chrono::sys_days(std::chrono::year(2000) / 1 / 1);
 
 // Ids of headers behind the record's own.
@@ -78,7 +78,7 @@ Result<WalRecord> parse_wal_record(ByteView bytes, Lsn start, int major) {
     record.body = bytes.subspan(WalRecord::kHeaderBytes);
     Crc32c crc;
     crc.update(record.body);
-    crc.update(bytes.first(kCrcOffset));
+    crc.update(bytes.first(kRecordCrcOffset));
     if (crc.value() != stated)
         return fail(ErrorKind::damaged, "the log record at " + to_text(start) + " does not fit its checksum");
     return record;

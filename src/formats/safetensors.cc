@@ -142,32 +142,32 @@ std::optional<std::uint64_t> bytes_needed(SafetensorsTensor const& tensor, std::
     return total;
 }
 
-std::unexpected<Error> damaged(std::string message) { return fail(ErrorKind::damaged, std::move(message)); }
+std::unexpected<Error> safetensors_damaged(std::string message) { return fail(ErrorKind::damaged, std::move(message)); }
 
 }  // namespace
 
 Result<std::uint64_t> safetensors_head_size(ByteView first, std::uint64_t file_size) {
     if (first.size() < kLengthBytes || file_size < kLengthBytes) {
-        return damaged("shorter than a safetensors header");
+        return safetensors_damaged("shorter than a safetensors header");
     }
     auto length = ByteReader(first).u64();
     if (length > kSafetensorsHeaderMax) {
-        return damaged(fmt::format("its header claims {} bytes, more than the format allows", length));
+        return safetensors_damaged(fmt::format("its header claims {} bytes, more than the format allows", length));
     }
     if (length > file_size - kLengthBytes) {
-        return damaged(fmt::format("its header claims {} bytes, the file has {}", length, file_size));
+        return safetensors_damaged(fmt::format("its header claims {} bytes, the file has {}", length, file_size));
     }
     return kLengthBytes + length;
 }
 
 Result<Safetensors> parse_safetensors(ByteView head, std::uint64_t file_size) {
-    if (head.size() < kLengthBytes + 2 || head[kLengthBytes] != '{') return damaged("the header is not JSON");
+    if (head.size() < kLengthBytes + 2 || head[kLengthBytes] != '{') return safetensors_damaged("the header is not JSON");
     Safetensors result{.data_start = head.size(), .tensors = {}, .metadata = {}, .unknown_dtypes = {}};
     auto text = as_text(head.subspan(kLengthBytes));
     HeaderReader reader(result);
     bool read = nlohmann::json::sax_parse(text, &reader);
     if (!read || !reader.complete()) {
-        return damaged(reader.fault.empty() ? "the header is not JSON" : reader.fault);
+        return safetensors_damaged(reader.fault.empty() ? "the header is not JSON" : reader.fault);
     }
 
     std::ranges::sort(result.tensors, [](auto const& a, auto const& b) {
@@ -177,13 +177,13 @@ Result<Safetensors> parse_safetensors(ByteView head, std::uint64_t file_size) {
     for (auto const& tensor : result.tensors) {
         auto context = fmt::format("tensor '{}'", printable(tensor.name));
         if (tensor.begin != at) {
-            return damaged(fmt::format("{} begins at {}, the one before it ends at {}", context, tensor.begin, at));
+            return safetensors_damaged(fmt::format("{} begins at {}, the one before it ends at {}", context, tensor.begin, at));
         }
-        if (tensor.end < tensor.begin) return damaged(context + " ends before it begins");
+        if (tensor.end < tensor.begin) return safetensors_damaged(context + " ends before it begins");
         if (auto element = bytes_of(tensor.dtype)) {
             auto needed = bytes_needed(tensor, *element);
             if (!needed || *needed != tensor.end - tensor.begin) {
-                return damaged(fmt::format("{} has {} bytes, its shape and type need {}", context,
+                return safetensors_damaged(fmt::format("{} has {} bytes, its shape and type need {}", context,
                                            tensor.end - tensor.begin,
                                            needed ? std::to_string(*needed) : "more than any file has"));
             }
@@ -193,7 +193,7 @@ Result<Safetensors> parse_safetensors(ByteView head, std::uint64_t file_size) {
         at = tensor.end;
     }
     if (at != file_size - head.size()) {
-        return damaged(fmt::format("its tensors need {} bytes behind the header, the file has {}", at,
+        return safetensors_damaged(fmt::format("its tensors need {} bytes behind the header, the file has {}", at,
                                    file_size - head.size()));
     }
     return result;

@@ -17,7 +17,7 @@ constexpr std::size_t kCommentMax = 0xffff;
 constexpr std::size_t kFaultsMax = 100;
 constexpr std::uint16_t kSizesBehind = 8;
 
-std::unexpected<Error> damaged(std::string what) { return fail(ErrorKind::damaged, std::move(what)); }
+std::unexpected<Error> zip_damaged(std::string what) { return fail(ErrorKind::damaged, std::move(what)); }
 
 struct Directory {
     std::uint64_t offset = 0, bytes = 0, entries = 0;
@@ -26,7 +26,7 @@ struct Directory {
 
 Result<Directory> find_directory(RandomAccess const& file) {
     auto size = file.size();
-    if (size < kEndBytes) return damaged("shorter than an empty archive");
+    if (size < kEndBytes) return zip_damaged("shorter than an empty archive");
     auto tail_size = std::min<std::uint64_t>(size, kEndBytes + kCommentMax);
     auto tail = TRY(read_run(file, size - tail_size, tail_size, tail_size));
     for (auto at = tail.size() - kEndBytes + 1; at-- > 0;) {
@@ -48,28 +48,28 @@ Result<Directory> find_directory(RandomAccess const& file) {
             if (where.u32() == kLocator64) {
                 where.u32();
                 auto offset = where.u64();
-                if (offset > found.end || found.end - offset < kEnd64Bytes) return damaged("its 64-bit end record is not there");
+                if (offset > found.end || found.end - offset < kEnd64Bytes) return zip_damaged("its 64-bit end record is not there");
                 auto record = TRY(read_run(file, offset, kEnd64Bytes, kEnd64Bytes));
                 ByteReader end(record);
-                if (end.u32() != kEnd64) return damaged("its 64-bit end record is not there");
+                if (end.u32() != kEnd64) return zip_damaged("its 64-bit end record is not there");
                 end.u64(), end.u16(), end.u16(), end.u32(), end.u32(), end.u64();
                 auto entries = end.u64(), bytes = end.u64(), directory = end.u64();
                 // PyTorch writes both forms; where the short one says anything, both must say the same.
                 if ((found.entries != 0xffff && found.entries != entries) ||
                     (found.bytes != 0xffffffff && found.bytes != bytes) ||
                     (found.offset != 0xffffffff && found.offset != directory)) {
-                    return damaged("its two end records do not agree");
+                    return zip_damaged("its two end records do not agree");
                 }
                 found.entries = entries, found.bytes = bytes, found.offset = directory;
                 found.end = offset;
                 return found;
             }
         }
-        if (wide) return damaged("its 64-bit end record is not there");
-        if (disk != 0 || start_disk != 0 || here != found.entries) return damaged("a part of an archive in several files");
+        if (wide) return zip_damaged("its 64-bit end record is not there");
+        if (disk != 0 || start_disk != 0 || here != found.entries) return zip_damaged("a part of an archive in several files");
         return found;
     }
-    return damaged("no end record: it was cut off, or is no archive");
+    return zip_damaged("no end record: it was cut off, or is no archive");
 }
 
 // Sizes and offset of 64 bits, where the short ones say so.
@@ -97,10 +97,10 @@ class ZipReader {
     Result<ZipArchive> run() {
         directory_ = TRY(find_directory(file_));
         if (directory_.offset > directory_.end || directory_.bytes > directory_.end - directory_.offset) {
-            return damaged("its directory reaches beyond its end");
+            return zip_damaged("its directory reaches beyond its end");
         }
         if (directory_.entries > kZipEntriesMax || directory_.entries > directory_.bytes / kCentralBytes) {
-            return damaged(fmt::format("its directory claims {} entries", directory_.entries));
+            return zip_damaged(fmt::format("its directory claims {} entries", directory_.entries));
         }
         if (directory_.offset + directory_.bytes != directory_.end) fault("there is something between its directory and its end");
         TRY(read_directory());
@@ -121,7 +121,7 @@ class ZipReader {
             ZipEntry entry;
             if (reader.integer<std::uint32_t>() != kCentral || !reader.ok()) {
                 return reader.ok() || reader.error().kind == ErrorKind::damaged
-                           ? damaged(fmt::format("entry {} of its directory is not there", i))
+                           ? zip_damaged(fmt::format("entry {} of its directory is not there", i))
                            : fail(reader.error());
             }
             reader.integer<std::uint32_t>();  // versions
@@ -141,7 +141,7 @@ class ZipReader {
             reader.skip(comment);
             if (!reader.ok()) return fail(reader.error());
             if (!read_wide(extras, entry, entry.raw == 0xffffffff, entry.stored == 0xffffffff, entry.header == 0xffffffff)) {
-                return damaged(fmt::format("entry '{}': its 64-bit sizes are missing", printable(entry.name)));
+                return zip_damaged(fmt::format("entry '{}': its 64-bit sizes are missing", printable(entry.name)));
             }
             if (!names.insert(entry.name).second) fault(fmt::format("'{}' stands twice", printable(entry.name)));
             archive_.entries.push_back(std::move(entry));
@@ -153,11 +153,11 @@ class ZipReader {
     Result<void> read_local(ZipEntry& entry) {
         auto what = fmt::format("entry '{}'", printable(entry.name));
         if (entry.header > directory_.offset || directory_.offset - entry.header < kLocalBytes) {
-            return damaged(what + " lies outside of the archive");
+            return zip_damaged(what + " lies outside of the archive");
         }
         auto bytes = TRY(read_run(file_, entry.header, kLocalBytes, kLocalBytes));
         ByteReader reader(bytes);
-        if (reader.u32() != kLocal) return damaged(what + " has no local header");
+        if (reader.u32() != kLocal) return zip_damaged(what + " has no local header");
         reader.u16();
         auto flags = reader.u16(), method = reader.u16();
         reader.u32();
@@ -168,7 +168,7 @@ class ZipReader {
         auto name = reader.u16(), extra = reader.u16();
         entry.data = entry.header + kLocalBytes + name + extra;
         if (entry.data > directory_.offset || entry.stored > directory_.offset - entry.data) {
-            return damaged(what + " reaches into the directory");
+            return zip_damaged(what + " reaches into the directory");
         }
         auto texts = TRY(read_run(file_, entry.header + kLocalBytes, name + extra, 2 * 0xffff));
         if (as_text(ByteView(texts).first(name)) != entry.name) {

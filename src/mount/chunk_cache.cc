@@ -6,12 +6,12 @@ namespace {
 // Batches that wait: a few readers' worth. More would come too late to be of use.
 constexpr std::size_t kBatchesMax = 16;
 // Two, so that the store answers one batch while another is decoded.
-constexpr std::size_t kThreads = 2;
+constexpr std::size_t kFetchThreads = 2;
 
 }  // namespace
 
 ChunkCache::ChunkCache(Fetch& fetch, std::size_t bytes_max) : fetch_(fetch), bytes_max_(bytes_max) {
-    for (std::size_t i = 0; i < kThreads; ++i) {
+    for (std::size_t i = 0; i < kFetchThreads; ++i) {
         threads_.emplace_back([this](std::stop_token stop) { fetch_ahead(stop); });
     }
 }

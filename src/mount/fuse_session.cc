@@ -27,7 +27,7 @@ constexpr double kForGood = 86400;
 // What lies above points comes and goes.
 constexpr double kBriefly = 1;
 // Requests that are answered at once; most of them wait for the store.
-constexpr unsigned kThreads = 8;
+constexpr unsigned kAnswerThreads = 8;
 
 View& view_of(fuse_req_t req) { return *static_cast<View*>(fuse_req_userdata(req)); }
 
@@ -409,7 +409,7 @@ Result<std::unique_ptr<FuseSession>> FuseSession::mount(View& view, std::filesys
 Result<void> FuseSession::serve(std::stop_token stop) {
     std::stop_callback on_stop(stop, [this] { eventfd_write(impl_->end.get(), 1); });
     std::vector<std::jthread> threads;
-    for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back([this] { impl_->work(); });
+    for (unsigned i = 0; i < kAnswerThreads; ++i) threads.emplace_back([this] { impl_->work(); });
     threads.clear();  // joined
     return {};
 }

@@ -15,10 +15,6 @@ namespace {
 constexpr long kSocketBufferBytes = 512 << 10;
 constexpr std::size_t kHeaderBytesMax = 64 << 10;
 
-struct FreeMulti {
-    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-
 // One exchange: all that libcurl's callbacks need.
 struct Exchange {
     std::span<ByteView const> body;
@@ -141,6 +137,9 @@ std::string_view HttpAnswer::header(std::string_view name) const {
 
 // A handle with its connection. The multi handle waits for the network and can be woken.
 struct HttpClient::Line {
+    struct FreeMulti {
+        void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+    };
     std::unique_ptr<CURLM, FreeMulti> multi{curl_multi_init()};
     curl::Handle easy = curl::make_handle();
 };

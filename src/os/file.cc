@@ -7,15 +7,11 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "os/errors.h"
 #include "os/random.h"
 
 namespace holdfast {
 namespace {
-
-std::unexpected<Error> failed(std::string_view verb, std::string const& path) {
-    int error_number = errno;
-    return fail(errno_error(fmt::format("{} '{}'", verb, printable(path)), error_number));
-}
 
 // Removes a file that did not come to be, unless it was released.
 class RemoveUnlessKept {

@@ -10,17 +10,13 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "os/errors.h"
 #include "os/file.h"
 
 namespace holdfast {
 namespace {
 
-std::unexpected<Error> failed(std::string_view verb, std::string const& path) {
-    int error_number = errno;
-    return fail(errno_error(fmt::format("{} '{}'", verb, printable(path)), error_number));
-}
-
-// The same for reading: below a file (ENOTDIR) there is nothing, just as below a missing directory.
+// `failed` for reading: below a file (ENOTDIR) there is nothing, just as below a missing directory.
 std::unexpected<Error> not_read(std::string_view verb, std::string const& path) {
     bool nothing = errno == ENOTDIR;
     auto error = failed(verb, path);

@@ -7,7 +7,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kSignatureText = "holdfast 1 repository\n";
+constexpr std::string_view kConfigSignatureText = "holdfast 1 repository\n";
 
 JsonObject unsigned_object(RepositoryConfig const& config) {
     JsonObject parameters;
@@ -26,7 +26,7 @@ JsonObject unsigned_object(RepositoryConfig const& config) {
 }
 
 Bytes signed_text(RepositoryConfig const& config) {
-    return to_bytes(std::string(kSignatureText) + unsigned_object(config).dump_lines());
+    return to_bytes(std::string(kConfigSignatureText) + unsigned_object(config).dump_lines());
 }
 
 std::string with_signature(RepositoryConfig const& config, Signature const& signature) {

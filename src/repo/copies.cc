@@ -9,7 +9,7 @@
 namespace holdfast {
 namespace {
 
-bool is_damage(ErrorKind kind) {
+bool mendable(ErrorKind kind) {
     return kind == ErrorKind::damaged || kind == ErrorKind::io || kind == ErrorKind::not_found;
 }
 
@@ -65,7 +65,7 @@ class CopyMender {
             auto object = read(keys[i], check);
             if (object) {
                 whole[i] = std::move(*object);
-            } else if (is_damage(object.error().kind)) {
+            } else if (mendable(object.error().kind)) {
                 faults[i] = std::move(object.error());
             } else {
                 return fail(std::move(object.error()).within(keys[i]));

@@ -7,13 +7,13 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kMagic = "HFE1";
+constexpr std::string_view kEnvelopeMagic = "HFE1";
 constexpr std::size_t kAssociatedBytes = kEnvelopeHeaderBytes - sizeof(Signature);
-constexpr std::string_view kSignatureText = "holdfast 1 document";
+constexpr std::string_view kDocumentSignatureText = "holdfast 1 document";
 
 Bytes associated_data(DocumentKind kind, RepositoryId const& repository, BundleId const& signer) {
     ByteWriter writer;
-    writer.raw(as_bytes(kMagic));
+    writer.raw(as_bytes(kEnvelopeMagic));
     writer.u8(static_cast<std::uint8_t>(kind));
     writer.raw(repository.view());
     writer.raw(signer.view());
@@ -22,8 +22,8 @@ Bytes associated_data(DocumentKind kind, RepositoryId const& repository, BundleI
 
 Bytes signed_text(ByteView associated, ByteView sealed) {
     Bytes text;
-    text.reserve(kSignatureText.size() + associated.size() + sealed.size());
-    for (auto part : {as_bytes(kSignatureText), associated, sealed})
+    text.reserve(kDocumentSignatureText.size() + associated.size() + sealed.size());
+    for (auto part : {as_bytes(kDocumentSignatureText), associated, sealed})
         text.insert(text.end(), part.begin(), part.end());
     return text;
 }
@@ -102,9 +102,9 @@ Result<OpenDocument> open_document(DocumentKind kind, KeyBundle const& keys, Byt
     auto damaged = [](std::string message) { return fail(ErrorKind::damaged, std::move(message)); };
     if (bytes.size() < kEnvelopeOverheadBytes)
         return damaged("ends too early");
-    if (as_text(bytes.first(kMagic.size())) != kMagic)
+    if (as_text(bytes.first(kEnvelopeMagic.size())) != kEnvelopeMagic)
         return damaged("is no sealed document");
-    ByteReader reader(bytes.subspan(kMagic.size()));
+    ByteReader reader(bytes.subspan(kEnvelopeMagic.size()));
     auto found_kind = static_cast<DocumentKind>(reader.u8());
     auto repository = RepositoryId::from_bytes(reader.raw(RepositoryId::kSize));
     auto signer = BundleId::from_bytes(reader.raw(BundleId::kSize));

@@ -6,7 +6,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kMagic = "HFP1";
+constexpr std::string_view kPackMagic = "HFP1";
 
 // HKDF over the shared secret, bound to the repository and to both public keys (as RFC 9180 binds
 // them), so that a pack does not open under another header or in another repository.
@@ -30,14 +30,14 @@ GcmNonce nonce_of(std::uint32_t number) {
 
 Bytes encode(PackHeader const& header) {
     ByteWriter writer;
-    writer.raw(as_bytes(kMagic));
+    writer.raw(as_bytes(kPackMagic));
     writer.raw(header.data_key.view());
     writer.raw(header.ephemeral);
     return writer.take();
 }
 
 Result<PackHeader> decode_pack_header(ByteView bytes) {
-    if (bytes.size() != kPackHeaderBytes || as_text(bytes.first(4)) != kMagic) {
+    if (bytes.size() != kPackHeaderBytes || as_text(bytes.first(4)) != kPackMagic) {
         return fail(ErrorKind::damaged, "does not begin as a pack");
     }
     PackHeader header;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 16u << 20;
 
-std::string to_text(LogClaim const& claim) {
+std::string claim_text(LogClaim const& claim) {
     return claim.writer.hex() + "/" + std::to_string(claim.head.n) + "/" + to_hex(claim.head.hash);
 }
 
@@ -43,7 +43,7 @@ std::string encode(RememberedHeads const& remembered, RepositoryId const& reposi
     }
     JsonObject accepted;
     for (auto const& claim : remembered.accepted)
-        accepted.set(to_text(claim), std::uint64_t{1});
+        accepted.set(claim_text(claim), std::uint64_t{1});
     JsonObject json;
     json.set_hex("repository", repository.view());
     json.set("heads", heads);

@@ -10,7 +10,7 @@ namespace {
 
 using testing::HasSubstr;
 
-ChunkId chunk_id(std::uint64_t n) {
+ChunkId numbered_chunk(std::uint64_t n) {
     auto hash = sha256(as_bytes(std::to_string(n)));
     return ChunkId::from_bytes(hash);
 }
@@ -32,7 +32,7 @@ PackSummary make_pack(std::uint8_t seed, std::size_t frames, std::uint64_t first
         std::uint32_t raw = 0;
         for (std::uint32_t c = 0; c < 3; ++c) {
             auto length = 100 + static_cast<std::uint32_t>(i) + c;
-            pack.directory.chunks.push_back({chunk_id(first++), length});
+            pack.directory.chunks.push_back({numbered_chunk(first++), length});
             raw += length;
         }
         pack.directory.frames.push_back(
@@ -95,8 +95,8 @@ TEST(Index, FindsEveryChunkWithItsPlace) {
             offset += packs[p].directory.frames[f].stored;
         }
     }
-    EXPECT_TRUE(index.find(chunk_id(999'999)).empty());
-    EXPECT_TRUE(Index(bundle(1)).find(chunk_id(1)).empty());
+    EXPECT_TRUE(index.find(numbered_chunk(999'999)).empty());
+    EXPECT_TRUE(Index(bundle(1)).find(numbered_chunk(1)).empty());
 }
 
 TEST(Index, TheSamePackTwiceIsOnce) {
@@ -105,21 +105,21 @@ TEST(Index, TheSamePackTwiceIsOnce) {
     index.add(bundle(1), packs);
     index.add(bundle(1), packs);
     EXPECT_EQ(index.packs().size(), 1u);
-    EXPECT_EQ(index.find(chunk_id(0)).size(), 1u);
+    EXPECT_EQ(index.find(numbered_chunk(0)).size(), 1u);
 }
 
 TEST(Index, ReusesOnlyWhatThisWriterWrote) {
     Index index(bundle(1));
     std::vector<PackSummary> theirs = {make_pack(1, 1, 0)};
     index.add(bundle(2), theirs);
-    EXPECT_FALSE(index.may_reuse(chunk_id(0)));
-    EXPECT_TRUE(index.contains(chunk_id(0)));
-    EXPECT_EQ(index.find(chunk_id(0)).size(), 1u);
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(0)));
+    EXPECT_TRUE(index.contains(numbered_chunk(0)));
+    EXPECT_EQ(index.find(numbered_chunk(0)).size(), 1u);
     // Once it has stored the chunk itself, both places are known, its own first.
     std::vector<PackSummary> ours = {make_pack(7, 1, 0)};
     index.add(bundle(1), ours);
-    EXPECT_TRUE(index.may_reuse(chunk_id(0)));
-    auto found = index.find(chunk_id(0));
+    EXPECT_TRUE(index.may_reuse(numbered_chunk(0)));
+    auto found = index.find(numbered_chunk(0));
     ASSERT_EQ(found.size(), 2u);
     EXPECT_EQ(found[0].pack, ours[0].id);
     EXPECT_EQ(found[1].pack, theirs[0].id);
@@ -130,9 +130,9 @@ TEST(Index, PacksThatAreGoneAreNotReused) {
     std::vector<PackSummary> packs = {make_pack(1, 1, 0), make_pack(2, 1, 10), make_pack(3, 1, 20)};
     index.add(bundle(1), packs);
     index.set_present({{packs[0].id, packs[0].bytes}, {packs[1].id, packs[1].bytes - 1}});
-    EXPECT_TRUE(index.may_reuse(chunk_id(0)));
-    EXPECT_FALSE(index.may_reuse(chunk_id(10)));  // cut off
-    EXPECT_FALSE(index.may_reuse(chunk_id(20)));  // missing
+    EXPECT_TRUE(index.may_reuse(numbered_chunk(0)));
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(10)));  // cut off
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(20)));  // missing
 }
 
 class IndexRefresh : public testing::Test {

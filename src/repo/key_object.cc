@@ -13,8 +13,8 @@ namespace {
 // magic "HFK1" | certificate length (4) | certificate (JSON) | admin's signature (64) | wrapped (1)
 // | [argon2 memory in bytes (8) | passes (4) | salt (16) | sealed bundle] | SHA-256 of all before
 // (32)
-constexpr std::string_view kMagic = "HFK1";
-constexpr std::string_view kSignatureText = "holdfast 1 key certificate";
+constexpr std::string_view kKeyMagic = "HFK1";
+constexpr std::string_view kCertificateSignatureText = "holdfast 1 key certificate";
 constexpr std::size_t kChecksumBytes = 32;
 constexpr std::size_t kSaltBytes = 16;
 // What a store may make us spend on a password.
@@ -62,7 +62,7 @@ Result<KeyObject> split_object(ByteView object) {
     auto damaged = [](std::string message) {
         return fail(ErrorKind::damaged, "key object " + std::move(message));
     };
-    if (object.size() < kMagic.size() + kChecksumBytes)
+    if (object.size() < kKeyMagic.size() + kChecksumBytes)
         return damaged("ends too early");
     auto body = object.first(object.size() - kChecksumBytes);
     auto checksum = sha256(body);
@@ -71,7 +71,7 @@ Result<KeyObject> split_object(ByteView object) {
     // From here on, what does not fit was written so.
     ByteReader reader(body);
     KeyObject parts;
-    if (as_text(reader.raw(kMagic.size())) != kMagic)
+    if (as_text(reader.raw(kKeyMagic.size())) != kKeyMagic)
         return damaged("has a format of another kind");
     auto size = reader.u32();
     parts.certificate = as_text(reader.raw(size));
@@ -99,10 +99,10 @@ Result<Bytes> wrap_bundle(KeyBundle const& bundle, SignKey const& admin,
                           std::optional<ByteView> password, Random& random) {
     auto certificate = certificate_text(bundle);
     ByteWriter writer;
-    writer.raw(as_bytes(kMagic));
+    writer.raw(as_bytes(kKeyMagic));
     writer.u32(static_cast<std::uint32_t>(certificate.size()));
     writer.raw(as_bytes(certificate));
-    writer.raw(admin.sign(joined(kSignatureText, as_bytes(certificate))));
+    writer.raw(admin.sign(joined(kCertificateSignatureText, as_bytes(certificate))));
     writer.u8(password ? 1 : 0);
     if (password) {
         Argon2Cost cost;
@@ -120,7 +120,7 @@ Result<Bytes> wrap_bundle(KeyBundle const& bundle, SignKey const& admin,
 
 Result<KeyCertificate> read_certificate(ByteView object, std::optional<SignPublicKey> admin) {
     auto parts = TRY(split_object(object));
-    if (admin && !signature_fits(*admin, joined(kSignatureText, as_bytes(parts.certificate)),
+    if (admin && !signature_fits(*admin, joined(kCertificateSignatureText, as_bytes(parts.certificate)),
                                  parts.signature))
         return fail(ErrorKind::damaged, "key object is not certified by the admin");
     auto certificate = TRY(parse_certificate(parts.certificate));
@@ -145,7 +145,7 @@ Result<KeyBundle> unwrap_bundle(ByteView object, ByteView password) {
         return bundle;
     if (certificate_text(*bundle) != parts.certificate)
         return fail(ErrorKind::damaged, "key object's certificate is of another bundle");
-    if (!signature_fits(bundle->admin_public, joined(kSignatureText, as_bytes(parts.certificate)),
+    if (!signature_fits(bundle->admin_public, joined(kCertificateSignatureText, as_bytes(parts.certificate)),
                         parts.signature))
         return fail(ErrorKind::damaged, "key object is not certified by the admin");
     return bundle;

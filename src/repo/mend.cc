@@ -9,7 +9,7 @@ namespace {
 
 // What the store refuses to read as a whole is asked for in runs of so many bytes: few bytes are lost around
 // a bad spot, and an object store is not asked too often.
-constexpr std::uint64_t kStep = 64u << 10;
+constexpr std::uint64_t kMendStep = 64u << 10;
 
 bool may_have_the_rest(ErrorKind kind) { return kind == ErrorKind::damaged || kind == ErrorKind::io; }
 
@@ -27,8 +27,8 @@ Result<Bytes> read_around_damage(Store& store, PackId const& id, std::uint64_t s
     auto there = std::min(TRY(store.head(key, stop)).size, size);
     // A read that failed may have left anything.
     std::ranges::fill(bytes, std::uint8_t{0});
-    for (std::uint64_t at = 0; at < there; at += kStep) {
-        auto piece = ByteSpan(bytes).subspan(at, std::min(kStep, there - at));
+    for (std::uint64_t at = 0; at < there; at += kMendStep) {
+        auto piece = ByteSpan(bytes).subspan(at, std::min(kMendStep, there - at));
         auto got = store.read(key, at, piece, stop);
         if (got) continue;
         if (!may_have_the_rest(got.error().kind)) return fail(std::move(got.error()));

@@ -65,6 +65,9 @@ struct SealedPack {
     std::array<ByteView, 3> views() const { return {frames.bytes, tail, trailer}; }
 };
 
+// A pack has room for this much beyond its size, so that the frame that closes it fits in.
+inline constexpr std::size_t kPackSlack = kFrameRawBytesMax + 4096;
+
 // Builds one pack in memory. reserve() and finish() are called by one thread at a time; seal() by
 // several at once, for different frames.
 class PackBuilder {

@@ -15,7 +15,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kMagic = "HFPT";
+constexpr std::string_view kTrailerMagic = "HFPT";
 constexpr std::size_t kSumBytes = 16;
 // body, directory offset, directory length, sector size, parity sectors, checksum, magic
 constexpr std::size_t kFixedBytes = 8 + 8 + 4 + 4 + 4 + kSumBytes + 4;
@@ -25,7 +25,7 @@ constexpr std::size_t kDirectoryBytesMin = kGcmTagBytes + 12;
 constexpr std::uint64_t kParityDataSectors = 128;
 constexpr std::uint64_t kParitySectorBytesMin = 512;
 
-std::unexpected<Error> malformed(std::string what) {
+std::unexpected<Error> trailer_malformed(std::string what) {
     return fail(ErrorKind::damaged, std::move(what));
 }
 
@@ -85,8 +85,8 @@ bool fits(PackTrailer const& trailer, std::optional<std::uint64_t> object_bytes)
 
 // A trailer that ends at the end of `bytes`, of an object of `object_bytes` (nothing: of any size).
 Result<PackTrailer> decode_at_end(ByteView bytes, std::optional<std::uint64_t> object_bytes) {
-    if (bytes.size() < kFixedBytes || as_text(bytes.last(kMagic.size())) != kMagic) {
-        return malformed("trailer: the pack was cut off, or is none");
+    if (bytes.size() < kFixedBytes || as_text(bytes.last(kTrailerMagic.size())) != kTrailerMagic) {
+        return trailer_malformed("trailer: the pack was cut off, or is none");
     }
     ByteReader reader(bytes.last(kFixedBytes));
     PackTrailer trailer;
@@ -95,19 +95,19 @@ Result<PackTrailer> decode_at_end(ByteView bytes, std::optional<std::uint64_t> o
     trailer.directory_bytes = reader.u32();
     trailer.sector_bytes = reader.u32();
     trailer.parity = reader.u32();
-    if (!fits(trailer, object_bytes)) return malformed("trailer: of a pack of another size, or damaged");
+    if (!fits(trailer, object_bytes)) return trailer_malformed("trailer: of a pack of another size, or damaged");
     auto size = trailer.bytes();
-    if (size > bytes.size()) return malformed("trailer: the pack was cut off");
-    auto checked = bytes.last(size).first(size - kSumBytes - kMagic.size());
+    if (size > bytes.size()) return trailer_malformed("trailer: the pack was cut off");
+    auto checked = bytes.last(size).first(size - kSumBytes - kTrailerMagic.size());
     auto sum = sum_of(checked);
     if (!std::equal(sum.begin(), sum.end(), checked.data() + checked.size())) {
-        return malformed("trailer: checksum mismatch");
+        return trailer_malformed("trailer: checksum mismatch");
     }
     auto end = trailer.directory_offset + trailer.directory_bytes;
     if (trailer.directory_offset <= kPackHeaderBytes || trailer.directory_offset > trailer.body ||
         trailer.directory_bytes < kDirectoryBytesMin || end > trailer.body ||
         padded_pack_bytes(end) != trailer.body) {
-        return malformed("trailer: a directory in an impossible place");
+        return trailer_malformed("trailer: a directory in an impossible place");
     }
     return trailer;
 }
@@ -116,8 +116,8 @@ Result<PackTrailer> decode_at_end(ByteView bytes, std::optional<std::uint64_t> o
 // where it is. Only where it stands itself can it be the right one.
 std::optional<PackTrailer> find_copy(ByteView pack, std::optional<std::uint64_t> object_bytes) {
     auto text = as_text(pack);
-    for (auto at = text.find(kMagic); at != std::string_view::npos; at = text.find(kMagic, at + 1)) {
-        auto end = at + kMagic.size();
+    for (auto at = text.find(kTrailerMagic); at != std::string_view::npos; at = text.find(kTrailerMagic, at + 1)) {
+        auto end = at + kTrailerMagic.size();
         auto trailer = decode_at_end(pack.first(end), object_bytes);
         if (trailer && trailer->parity > 0 && trailer->body + trailer->bytes() == end) return *trailer;
     }
@@ -183,7 +183,7 @@ Bytes finish_trailer(std::span<ByteView const> parts, unsigned parity_percent, P
     writer.u32(trailer.sector_bytes);
     writer.u32(trailer.parity);
     writer.raw(sum_of(writer.view()));
-    writer.raw(as_bytes(kMagic));
+    writer.raw(as_bytes(kTrailerMagic));
     auto alone = writer.take();
     if (trailer.parity == 0) return alone;
     Bytes all;
@@ -202,11 +202,11 @@ Result<PackTrailer> check_sectors(ByteView pack) {
     auto sums = pack.last(trailer.bytes());
     auto bad = bad_sectors(pack, trailer, sums);
     if (!bad.empty()) {
-        return malformed(fmt::format("checksum mismatch in {} of {} sectors, the first at byte {}", bad.size(),
+        return trailer_malformed(fmt::format("checksum mismatch in {} of {} sectors, the first at byte {}", bad.size(),
                                      trailer.sectors(), trailer.offset(bad.front())));
     }
     if (trailer.parity > 0 && !std::ranges::equal(sums, pack.subspan(trailer.body, sums.size()))) {
-        return malformed("trailer: its copy differs");
+        return trailer_malformed("trailer: its copy differs");
     }
     return trailer;
 }
@@ -246,7 +246,7 @@ Result<MendedPack> mend_pack(ByteSpan pack) {
         if (!std::ranges::binary_search(mended.sectors, data_sectors + i)) good_parity.push_back(i);
     }
     if (bad_data.size() > good_parity.size()) {
-        return malformed(fmt::format("{} of {} sectors are damaged, the first at byte {}: more than its parity mends ({})",
+        return trailer_malformed(fmt::format("{} of {} sectors are damaged, the first at byte {}: more than its parity mends ({})",
                                      mended.sectors.size(), trailer.sectors(),
                                      trailer.offset(mended.sectors.front()), trailer.parity));
     }
@@ -259,7 +259,7 @@ Result<MendedPack> mend_pack(ByteSpan pack) {
         compute_parity(shape, {&whole, 1}, parity);
     }
     if (!bad_sectors(pack, trailer, last).empty()) {
-        return malformed("its parity does not fit its sums: no accident, or bad memory");
+        return trailer_malformed("its parity does not fit its sums: no accident, or bad memory");
     }
     return mended;
 }

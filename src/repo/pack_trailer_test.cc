@@ -16,13 +16,13 @@ namespace {
 using testing::HasSubstr;
 
 // What a pack is for those without a key: a body whose end is a "directory", and what follows it.
-struct Example {
+struct BareExample {
     PackTrailer trailer;
     Bytes object;
 };
 
-Example make_example(std::size_t size, unsigned percent) {
-    Example example;
+BareExample make_bare_example(std::size_t size, unsigned percent) {
+    BareExample example;
     auto body = noise(size, size + percent);
     example.trailer.directory_offset = kPackHeaderBytes + 1;
     example.trailer.directory_bytes = static_cast<std::uint32_t>(size - kPackHeaderBytes - 1);
@@ -55,7 +55,7 @@ std::uint8_t inverse(std::uint8_t a) {
 }
 
 TEST(PackTrailer, ParityIsWhatTheFormatSays) {
-    auto const example = make_example(9000, 20);
+    auto const example = make_bare_example(9000, 20);
     auto const& trailer = example.trailer;
     ASSERT_EQ(trailer.sector_bytes, 576u);
     ASSERT_EQ(trailer.data_sectors(), 16u);
@@ -80,7 +80,7 @@ TEST(PackTrailer, ParityIsWhatTheFormatSays) {
 TEST(PackTrailer, CostsTheShareThatWasAskedFor) {
     for (unsigned percent : {1u, 5u, 10u, 25u}) {
         for (std::size_t size : {500'000u, 5'000'000u, 34'000'000u}) {
-            auto example = make_example(size, percent);
+            auto example = make_bare_example(size, percent);
             auto more = static_cast<double>(example.object.size() - example.trailer.body) * 100.0 /
                         static_cast<double>(example.trailer.body);
             EXPECT_GT(more, percent * 0.75) << size;
@@ -92,7 +92,7 @@ TEST(PackTrailer, CostsTheShareThatWasAskedFor) {
 }
 
 TEST(PackTrailer, OffIsTheFormWithoutParity) {
-    auto const example = make_example(3'000'000, 0);
+    auto const example = make_bare_example(3'000'000, 0);
     EXPECT_EQ(example.trailer.parity, 0u);
     EXPECT_EQ(example.object.size(), example.trailer.body + 3 * 16 + 48);
     auto object = example.object;
@@ -104,7 +104,7 @@ TEST(PackTrailer, OffIsTheFormWithoutParity) {
 }
 
 TEST(PackTrailer, EveryFlippedByteIsFoundAndMended) {
-    auto const example = make_example(3000, 5);
+    auto const example = make_bare_example(3000, 5);
     ASSERT_EQ(example.trailer.parity, 1u);
     for (std::size_t i = 0; i < example.object.size(); i += kFlipStride) {
         auto bad = example.object;
@@ -121,7 +121,7 @@ TEST(PackTrailer, AsManySectorsAsThereAreOfParityAreMended) {
     std::mt19937 random(7);
     for (unsigned percent : {1u, 5u, 25u}) {
         for (std::size_t size : {700u, 20'000u, 200'001u}) {
-            auto const example = make_example(size, percent);
+            auto const example = make_bare_example(size, percent);
             auto const& trailer = example.trailer;
             for (int round = 0; round < 20; ++round) {
                 auto bad = example.object;
@@ -139,7 +139,7 @@ TEST(PackTrailer, AsManySectorsAsThereAreOfParityAreMended) {
 }
 
 TEST(PackTrailer, MoreThanParityMendsIsNamed) {
-    auto const example = make_example(20'000, 5);
+    auto const example = make_bare_example(20'000, 5);
     auto const& trailer = example.trailer;
     ASSERT_EQ(trailer.parity, 2u);
     auto bad = example.object;
@@ -156,7 +156,7 @@ TEST(PackTrailer, MoreThanParityMendsIsNamed) {
 }
 
 TEST(PackTrailer, BothTrailersGoneIsNamed) {
-    auto const example = make_example(20'000, 5);
+    auto const example = make_bare_example(20'000, 5);
     auto bad = example.object;
     bad[bad.size() - 30] ^= 1;
     bad[example.trailer.body + example.trailer.bytes() - 30] ^= 1;
@@ -167,7 +167,7 @@ TEST(PackTrailer, BothTrailersGoneIsNamed) {
 
 // An end that was cut off is read as zeros. The trailer goes first, then the parity, then data.
 TEST(PackTrailer, AnEndThatIsGoneIsMendedExactlyOrNamed) {
-    auto const example = make_example(20'000, 10);
+    auto const example = make_bare_example(20'000, 10);
     std::size_t mended_ones = 0;
     for (std::size_t gone = 1; gone <= example.object.size(); ++gone) {
         auto bad = example.object;
@@ -186,7 +186,7 @@ TEST(PackTrailer, AnEndThatIsGoneIsMendedExactlyOrNamed) {
 
 // Whoever has the store can write any trailer: it must not lead a reader out of its memory.
 TEST(PackTrailer, LiesInATrailerAreRefused) {
-    auto const example = make_example(20'000, 5);
+    auto const example = make_bare_example(20'000, 5);
     std::mt19937 random(3);
     for (int round = 0; round < 20'000; ++round) {
         auto bad = example.object;

@@ -11,7 +11,7 @@ namespace {
 
 // So much of each sector is worked on at once: the parity of it stays in the nearest cache, and each data
 // sector is read in runs that the processor reads ahead. (Whole sectors at once take three times as long.)
-constexpr std::size_t kStep = 4096;
+constexpr std::size_t kStripe = 4096;
 
 std::uint8_t coefficient(ParityShape const& shape, std::size_t row, std::size_t column) {
     return gf_inv(static_cast<std::uint8_t>((shape.data + row) ^ column));
@@ -75,8 +75,8 @@ void compute_parity(ParityShape const& shape, std::span<ByteView const> parts, B
     auto tables = tables_of(std::move(matrix), shape.parity, shape.data);
     std::ranges::fill(parity, std::uint8_t{0});
     std::vector<std::uint8_t*> into(shape.parity);
-    for (std::size_t begin = 0; begin < shape.sector; begin += kStep) {
-        auto end = std::min(begin + kStep, shape.sector);
+    for (std::size_t begin = 0; begin < shape.sector; begin += kStripe) {
+        auto end = std::min(begin + kStripe, shape.sector);
         for (std::size_t sector = 0; sector < shape.data; ++sector) {
             auto at = begin;
             while (at < end && sector * shape.sector + at < data.size()) {
@@ -111,13 +111,13 @@ void reconstruct_data(ParityShape const& shape, ByteSpan data, ByteView parity, 
     auto sums = tables_of(std::move(rows), count, shape.data);
     auto solve = tables_of(std::move(inverse), count, count);
 
-    Bytes rest(count * kStep), solved(count * kStep);
-    for (std::size_t begin = 0; begin < shape.sector; begin += kStep) {
-        auto size = std::min(kStep, shape.sector - begin);
+    Bytes rest(count * kStripe), solved(count * kStripe);
+    for (std::size_t begin = 0; begin < shape.sector; begin += kStripe) {
+        auto size = std::min(kStripe, shape.sector - begin);
         std::vector<std::uint8_t*> into, result;
         for (std::size_t i = 0; i < count; ++i) {
-            into.push_back(rest.data() + i * kStep);
-            result.push_back(solved.data() + i * kStep);
+            into.push_back(rest.data() + i * kStripe);
+            result.push_back(solved.data() + i * kStripe);
             std::memcpy(into[i], parity.data() + good_parity[i] * shape.sector + begin, size);
         }
         for (std::uint32_t sector = 0; sector < shape.data; ++sector) {

@@ -11,9 +11,6 @@ constexpr std::size_t kSolidFrame = 1u << 20;
 // So many packs are named at once: what an interrupted backup has to store again is bounded.
 constexpr std::size_t kPacksPerSegment = 8;
 
-// A pack has room for this much beyond its size, so that the frame that closes it fits in.
-constexpr std::size_t kPackSlack = kFrameRawBytesMax + 4096;
-
 std::size_t lane_of(ChunkKind kind) { return kind == ChunkKind::data ? 0 : 1; }
 
 }  // namespace

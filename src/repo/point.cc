@@ -5,7 +5,6 @@
 
 namespace holdfast {
 namespace {
-constexpr std::size_t kKeyTimeSize = 26;  // "20261122T103107.250000000Z"
 }  // namespace
 
 std::string encode(RecoveryPoint const& point) {

@@ -15,9 +15,9 @@ namespace holdfast {
 namespace {
 
 // So many packs are named at once.
-constexpr std::size_t kPacksPerSegment = 32;
+constexpr std::size_t kEntriesPerSegment = 32;
 
-bool is_damage(ErrorKind kind) {
+bool is_lost(ErrorKind kind) {
     return kind == ErrorKind::damaged || kind == ErrorKind::io || kind == ErrorKind::not_found ||
            kind == ErrorKind::key_refused;
 }
@@ -106,7 +106,7 @@ class Repairer {
     Result<void> look_again(PackId const& id, std::uint64_t size) {
         if (bad_.contains(id)) return {};
         auto bytes = read_around_damage(store_, id, size, stop_);
-        if (!bytes && !is_damage(bytes.error().kind)) return fail(std::move(bytes.error()));
+        if (!bytes && !is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
         if (!bytes) {
             bad_.emplace(id, std::move(bytes.error()));
             return {};
@@ -135,7 +135,7 @@ class Repairer {
         for (auto const& [id, size] : packs_) {
             if (records_.contains(id)) continue;
             auto bytes = read_around_damage(store_, id, size, stop_);
-            if (!bytes && !is_damage(bytes.error().kind)) return fail(std::move(bytes.error()));
+            if (!bytes && !is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
             if (!bytes) continue;
             // Never what its writer says of it alone: whoever has a writer's key could make this one vouch for
             // garbage.
@@ -147,7 +147,7 @@ class Repairer {
             }
             ++report_.packs_named;
             batch.push_back(std::move(*report.summary));
-            if (batch.size() >= kPacksPerSegment) TRY(put());
+            if (batch.size() >= kEntriesPerSegment) TRY(put());
         }
         return put();
     }
@@ -162,7 +162,7 @@ class Repairer {
         for (auto const& segment : index_->damaged()) {
             ObjectKey key(segment.key);
             auto object = store_.get(key, stop_);
-            if (!object && !is_damage(object.error().kind)) return fail(std::move(object.error()));
+            if (!object && !is_lost(object.error().kind)) return fail(std::move(object.error()));
             // One that is whole and does not open may be signed by somebody whose certificate is damaged: that
             // can still be mended.
             if (object && segment_key(*object) == key) {
@@ -186,7 +186,7 @@ class Repairer {
                              PackDirectory const& directory, std::map<ChunkId, Bytes>& good) {
         if (!packs_.contains(id)) return {};
         auto bytes = read_around_damage(store_, id, size, stop_);
-        if (!bytes && !is_damage(bytes.error().kind)) return fail(std::move(bytes.error()));
+        if (!bytes && !is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
         auto key = PackKey::derive(repository_.id(), data_, header);
         if (!bytes || !key) return {};
         auto const* chunk = directory.chunks.data();
@@ -286,7 +286,7 @@ class Repairer {
         if (!fetch_) fetch_ = TRY(repository_.begin_fetch({}, stop_));
         auto bytes = fetch_->chunk(id, stop_);
         if (bytes) return std::optional<Bytes>(std::move(*bytes));
-        if (!is_damage(bytes.error().kind)) return fail(std::move(bytes.error()));
+        if (!is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
         return std::optional<Bytes>();
     }
 

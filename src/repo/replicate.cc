@@ -18,8 +18,8 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t kBytesInFlight = 128u << 20;
-constexpr std::uint64_t kMemoryStep = 1u << 20;
+constexpr std::uint64_t kCopyBytesInFlight = 128u << 20;
+constexpr std::uint64_t kCopyMemoryStep = 1u << 20;
 
 // Objects in the order in which they are copied: what others need comes first. Nothing of a writer
 // that runs now: its marker is a matter of the store that it writes to; and no proofs, which tell of the bytes
@@ -143,7 +143,7 @@ class Replicator {
                 std::lock_guard lock(mutex_);
                 // A log is never shown with a gap: its entries come one after the other.
                 if (room == ObjectRoom::log) return tasks_ == 0;
-                return in_flight_ == 0 || in_flight_ + item.size <= kBytesInFlight || error_;
+                return in_flight_ == 0 || in_flight_ + item.size <= kCopyBytesInFlight || error_;
             });
             {
                 std::lock_guard lock(mutex_);
@@ -215,7 +215,7 @@ class Replicator {
         if (size > kPackBytesMax) {
             return fail(ErrorKind::damaged, fmt::format("{} bytes are more than any object has", size));
         }
-        auto memory = memory_.take((size + kMemoryStep) / kMemoryStep * kMemoryStep);
+        auto memory = memory_.take((size + kCopyMemoryStep) / kCopyMemoryStep * kCopyMemoryStep);
         auto bytes = memory->span().first(size);
         TRY(store.read(ObjectKey(key), 0, bytes, stop_));
         return Slice{std::move(memory), bytes};
@@ -282,7 +282,7 @@ class Replicator {
     ReplicateOptions const& options_;
     ReplicateCallback const& progress_;
     std::stop_token stop_;
-    MemoryPool memory_{kBytesInFlight};
+    MemoryPool memory_{kCopyBytesInFlight};
     Duration begin_{};
     std::uint64_t started_bytes_ = 0;
 

@@ -3,12 +3,6 @@
 #include "repo/index.h"
 
 namespace holdfast {
-namespace {
-
-constexpr std::size_t kPackSlack = kFrameRawBytesMax + 4096;
-
-}  // namespace
-
 Result<void> SalvageWriter::add(ChunkKind kind, ByteView raw, std::vector<PackChunk> chunks) {
     IngestLimits const limits;
     auto encoded = TRY(encode_frame(raw, {.zstd_level = limits.zstd_level}, scratch_));

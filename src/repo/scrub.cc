@@ -13,11 +13,11 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t kBytesInFlight = 128u << 20;
+constexpr std::uint64_t kScrubBytesInFlight = 128u << 20;
 // Nothing but packs is larger.
 constexpr std::uint64_t kDocumentBytesMax = 1u << 30;
 
-bool is_damage(ErrorKind kind) { return kind == ErrorKind::damaged || kind == ErrorKind::io; }
+bool is_rotten(ErrorKind kind) { return kind == ErrorKind::damaged || kind == ErrorKind::io; }
 
 class Scrubber {
   public:
@@ -46,7 +46,7 @@ class Scrubber {
         if (!config && config.error().kind == ErrorKind::not_found) {
             return fail(ErrorKind::not_found, store_.describe() + " holds no repository");
         }
-        if (!config && !is_damage(config.error().kind)) return fail(std::move(config.error()));
+        if (!config && !is_rotten(config.error().kind)) return fail(std::move(config.error()));
         if (options_.shard.index != 0) return {};
         auto faults = TRY(mend_copies(store_, {.repair = options_.repair && !options_.dry_run}, stop_));
         for (auto& fault : faults) {
@@ -81,7 +81,7 @@ class Scrubber {
         for (auto const& item : items_) {
             executor_.wait_until([&] {
                 std::lock_guard lock(mutex_);
-                return in_flight_ == 0 || in_flight_ + item.size <= kBytesInFlight || error_;
+                return in_flight_ == 0 || in_flight_ + item.size <= kScrubBytesInFlight || error_;
             });
             {
                 std::lock_guard lock(mutex_);
@@ -110,7 +110,7 @@ class Scrubber {
     Result<void> settle(Item const& item) {
         auto checked = check(item);
         std::optional<ScrubReport::Damaged> damaged;
-        if (!checked && is_damage(checked.error().kind)) {
+        if (!checked && is_rotten(checked.error().kind)) {
             damaged = ScrubReport::Damaged{item.key, std::move(checked.error())};
             if (room_of(item.key) == ObjectRoom::pack) TRY(mend(item, *damaged));
         } else if (!checked && checked.error().kind != ErrorKind::not_found) {  // removed meanwhile: no damage
@@ -138,7 +138,7 @@ class Scrubber {
         auto id = *pack_of(ObjectKey(item.key));
         auto bytes = read_mended(store_, id, {}, stop_);
         if (!bytes) {
-            if (is_damage(bytes.error().kind) || bytes.error().kind == ErrorKind::not_found) return {};
+            if (is_rotten(bytes.error().kind) || bytes.error().kind == ErrorKind::not_found) return {};
             return fail(std::move(bytes.error()));
         }
         // Also when it was only a read that went wrong: the new object lies elsewhere on the disk.

@@ -6,8 +6,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kPrefix = "self/";
-constexpr std::size_t kKeyTimeSize = 26;
+constexpr std::string_view kSelfPrefix = "self/";
 constexpr std::size_t kNameSizeMax = 64;
 
 bool is_name(std::string_view name) {
@@ -18,13 +17,13 @@ bool is_name(std::string_view name) {
 }
 
 std::string key_of(std::string_view name, Time time) {
-    return std::string(kPrefix) + to_key_time(time) + "-" + std::string(name);
+    return std::string(kSelfPrefix) + to_key_time(time) + "-" + std::string(name);
 }
 
 std::optional<SelfName> parse_key(std::string_view key) {
-    if (!key.starts_with(kPrefix))
+    if (!key.starts_with(kSelfPrefix))
         return std::nullopt;
-    auto rest = key.substr(kPrefix.size());
+    auto rest = key.substr(kSelfPrefix.size());
     if (rest.size() < kKeyTimeSize + 2 || rest[kKeyTimeSize] != '-')
         return std::nullopt;
     auto time = parse_key_time(rest.substr(0, kKeyTimeSize));
@@ -105,7 +104,7 @@ Result<std::vector<SelfName>> self_list(Repository& repository, std::stop_token 
             names.push_back(std::move(*name));
         return {};
     };
-    TRY(repository.store().list(kPrefix, visit, stop));
+    TRY(repository.store().list(kSelfPrefix, visit, stop));
     std::ranges::sort(names, {},
                       [](SelfName const& name) { return std::tie(name.time, name.name); });
     return names;

@@ -76,7 +76,7 @@ class Assembly {
     std::vector<WalSpan> there_;
 };
 
-bool is_damage(Error const& error) {
+bool is_part_damage(Error const& error) {
     return error.kind == ErrorKind::damaged || error.kind == ErrorKind::not_found;
 }
 
@@ -126,7 +126,7 @@ Result<WalStretch> read_wal(Repository& repository, WalLog const& log, std::uint
         auto key = wal_key(log.stream, range);
         auto object = repository.store().get(ObjectKey(key), stop);
         auto opened = object ? open_wal(repository, key, *object, stop) : fail(std::move(object).error());
-        if (!opened && !is_damage(opened.error())) return fail(std::move(opened).error());
+        if (!opened && !is_part_damage(opened.error())) return fail(std::move(opened).error());
         if (!opened) {
             stretch.damaged.push_back(std::move(opened).error());
             continue;
@@ -154,7 +154,7 @@ Result<Bytes> read_wal_history(Repository& repository, WalLog const& log, std::u
             auto key = wal_key(log.stream, name);
             auto object = repository.store().get(ObjectKey(key), stop);
             auto opened = object ? open_wal(repository, key, *object, stop) : fail(std::move(object).error());
-            if (!opened && !is_damage(opened.error())) return fail(std::move(opened).error());
+            if (!opened && !is_part_damage(opened.error())) return fail(std::move(opened).error());
             if (!opened) {
                 damage = std::move(opened).error();
                 continue;

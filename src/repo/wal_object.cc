@@ -13,7 +13,7 @@ namespace holdfast {
 namespace {
 
 // | 4 | magic | 4 | bytes of the head | n | head: an envelope | 44 | pack header | … | frames | 32 | SHA-256 |
-constexpr std::string_view kMagic = "HFW1";
+constexpr std::string_view kWalMagic = "HFW1";
 constexpr std::size_t kPrefixBytes = 8;
 constexpr std::size_t kHeadBytesMax = 4096;
 constexpr std::size_t kFrameRawBytes = 1u << 20;
@@ -138,7 +138,7 @@ Result<SealedWal> seal(Repository& repository, Head head, std::string key, ByteV
     head.sum = sha256(sealed.content);
     auto envelope = repository.seal(kWalDocument, encode(head));
     ByteWriter writer;
-    writer.raw(as_bytes(kMagic));
+    writer.raw(as_bytes(kWalMagic));
     writer.u32(static_cast<std::uint32_t>(envelope.size()));
     writer.raw(envelope);
     sealed.head = writer.take();
@@ -152,9 +152,9 @@ Result<SealedWal> seal(Repository& repository, Head head, std::string key, ByteV
 
 Result<std::size_t> head_bytes(ByteView object) {
     ByteReader reader(object);
-    auto magic = reader.raw(kMagic.size());
+    auto magic = reader.raw(kWalMagic.size());
     auto size = reader.u32();
-    if (!reader.ok() || as_text(magic) != kMagic) return fail(ErrorKind::damaged, "does not begin as a part of a log");
+    if (!reader.ok() || as_text(magic) != kWalMagic) return fail(ErrorKind::damaged, "does not begin as a part of a log");
     if (size > kHeadBytesMax) return fail(ErrorKind::damaged, "its head is malformed");
     return size;
 }

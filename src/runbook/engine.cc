@@ -16,8 +16,6 @@
 namespace holdfast::runbook {
 namespace {
 
-constexpr std::int64_t kFormat = 1;
-
 // "20261122T103107Z-5f0c3a": sorts by time.
 std::string make_run_id(Clock& clock, Random& random) {
     std::array<std::uint8_t, 3> bytes{};
@@ -30,7 +28,7 @@ Value beginning(StartRequest const& request, std::map<std::string, std::string> 
     for (auto const& [name, value] : parameters)
         parameter_values.set(name, value);
     Value details;
-    details.set("format", kFormat);
+    details.set("format", kJournalFormat);
     details.set("runbook", request.runbook.name);
     details.set("plan_hash", request.plan_hash);
     details.set("definition", to_value(request.runbook));

@@ -18,6 +18,9 @@
 
 namespace holdfast::runbook {
 
+// The format that a run's first record names. A later one is refused.
+inline constexpr std::int64_t kJournalFormat = 1;
+
 using plan::Value;
 
 // What a record tells. `docs/runbooks.md` has the details of each.

@@ -10,8 +10,6 @@
 namespace holdfast::runbook {
 namespace {
 
-constexpr std::int64_t kFormat = 1;
-
 Error damaged(Record const& record, std::string_view why) {
     return {ErrorKind::damaged, fmt::format("record {}: {}", record.sequence, why), {}};
 }
@@ -35,10 +33,10 @@ Result<void> begin(RunState& state, Record const& record) {
     auto const* format = details.find("format");
     if (!format || !format->integer())
         return fail(damaged(record, "no format"));
-    if (*format->integer() > kFormat) {
+    if (*format->integer() > kJournalFormat) {
         return fail(ErrorKind::usage,
                     fmt::format("run '{}' is of a newer format ({}, this program knows {})",
-                                state.run, *format->integer(), kFormat),
+                                state.run, *format->integer(), kJournalFormat),
                     "use the newer holdfast");
     }
     state.runbook = TRY(runbook_from(member(details, "definition")));

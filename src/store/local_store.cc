@@ -21,17 +21,10 @@ constexpr std::uint64_t kObjectBytesMax = std::uint64_t{4} << 30;
 // After this long nobody waits for a temporary file any more whose owner we cannot ask. Its owner,
 // if it lives after all, finds it missing and writes another one.
 constexpr Duration kOrphanAge = std::chrono::hours(24);
-constexpr int kPutAttempts = 5;
+constexpr int kNameAttempts = 5;
 
 // Of this process, because stores in it may share a directory.
 std::atomic<std::uint64_t> temporary_count = 0;
-
-std::uint64_t total_size(std::span<ByteView const> parts) {
-    std::uint64_t size = 0;
-    for (auto part : parts)
-        size += part.size();
-    return size;
-}
 
 std::string getting(ObjectKey const& key) { return fmt::format("get object '{}'", key.text()); }
 
@@ -136,7 +129,7 @@ Result<void> LocalStore::put_object(ObjectKey const& key, std::span<ByteView con
 
         auto kind = published.error().kind;
         bool again = kind == ErrorKind::exists || kind == ErrorKind::not_found;
-        if (!again || attempt == kPutAttempts)
+        if (!again || attempt == kNameAttempts)
             return published;
         if (kind == ErrorKind::not_found) {
             // Somebody removed the directory, or our temporary file after a very long pause.
@@ -226,7 +219,7 @@ Result<std::unique_ptr<NewFile>> LocalStore::create_temporary(std::string& path)
     for (int attempt = 1;; ++attempt) {
         path = fmt::format("{}/{}.{}", folder, owner_, ++temporary_count);
         auto file = files_.create(path, 0400);
-        if (file || attempt == kPutAttempts)
+        if (file || attempt == kNameAttempts)
             return file;
         if (file.error().kind == ErrorKind::not_found) {
             auto made = files_.make_directory(folder, 0700);

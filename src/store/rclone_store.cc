@@ -18,10 +18,10 @@ using store_errors::check;
 
 namespace {
 
-constexpr std::uint64_t kObjectBytesMax = std::uint64_t{4} << 30;
+constexpr std::uint64_t kReadBytesMax = std::uint64_t{4} << 30;
 constexpr Duration kStartTimeout = std::chrono::seconds(30);
 constexpr Duration kOpenWithin = std::chrono::seconds(20);
-constexpr std::uint64_t kCompareStepBytes = 8 << 20;
+constexpr std::uint64_t kArrivedStepBytes = 8 << 20;
 // What a user may have set for a server of their own must not open or move this one.
 std::vector<std::string> const kForeignVariables = {"RCLONE_RC_HTPASSWD", "RCLONE_RC_BASEURL", "RCLONE_RC_CERT",
                                                     "RCLONE_RC_KEY",      "RCLONE_RC_NO_AUTH", "RCLONE_RC_FILES",
@@ -44,12 +44,6 @@ std::string base_in(std::string_view said) {
 std::string last_line(std::string text) {
     while (!text.empty() && text.back() == '\n') text.pop_back();
     return printable(text.substr(text.rfind('\n') + 1).substr(0, 300));
-}
-
-std::uint64_t total_size(std::span<ByteView const> parts) {
-    std::uint64_t size = 0;
-    for (auto part : parts) size += part.size();
-    return size;
 }
 
 // The error that rclone answered with, and whether the same may work later.
@@ -313,8 +307,8 @@ Result<bool> RcloneStore::holds(ObjectKey const& key, std::span<ByteView const> 
     if (!entry) return false;
     auto size = total_size(parts);
     if (entry->size != size) return store_errors::taken(key);
-    for (std::uint64_t at = 0; at < size; at += kCompareStepBytes) {
-        auto got = get_range(key, at, std::min(kCompareStepBytes, size - at), stop);
+    for (std::uint64_t at = 0; at < size; at += kArrivedStepBytes) {
+        auto got = get_range(key, at, std::min(kArrivedStepBytes, size - at), stop);
         if (!got && got.error().kind == ErrorKind::not_found) return false;
         if (!got) return fail(std::move(got).error());
         ByteView rest = *got;
@@ -389,7 +383,7 @@ Result<void> RcloneStore::place(ObjectKey const& key, std::span<ByteView const> 
 
 Result<Bytes> RcloneStore::get(ObjectKey const& key, std::stop_token stop) {
     TRY(check(stop));
-    auto answer = ask({.url = {}, .answer_bytes_max = kObjectBytesMax},
+    auto answer = ask({.url = {}, .answer_bytes_max = kReadBytesMax},
                       path_of_object(options_.address.file_system, key.text()), stop);
     if (!answer && answer.error().kind == ErrorKind::not_found) return store_errors::missing(key);
     if (!answer) return fail(std::move(answer).error());
@@ -400,7 +394,7 @@ Result<Bytes> RcloneStore::get_range(ObjectKey const& key, std::uint64_t offset,
                                      std::stop_token stop) {
     TRY(check(stop));
     // No server can be asked for nothing, or for more than there can be.
-    if (length == 0 || length > kObjectBytesMax || offset > kObjectBytesMax) {
+    if (length == 0 || length > kReadBytesMax || offset > kReadBytesMax) {
         auto info = TRY(head(key, stop));
         if (!store_errors::in_range(info.size, offset, length))
             return store_errors::too_short(key, info.size, offset, length);

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using Sent = FakeAnswer::Sent;
 
-std::string variable(char const* name) {
+std::string test_keys(char const* name) {
     std::string_view const wanted = name;
     return wanted == "AWS_ACCESS_KEY_ID" ? "key" : wanted == "AWS_SECRET_ACCESS_KEY" ? "secret" : "";
 }
@@ -22,9 +22,9 @@ std::string variable(char const* name) {
 class Multipart : public testing::Test {
   protected:
     void SetUp() override {
-        auto address = parse_s3_url("s3://bucket?endpoint=" + server_.url(), variable).value();
+        auto address = parse_s3_url("s3://bucket?endpoint=" + server_.url(), test_keys).value();
         auto store = S3Store::open({.client = {.address = address,
-                                               .credentials = {.environment = variable, .clock = clock_},
+                                               .credentials = {.environment = test_keys, .clock = clock_},
                                                .http = {.stall_timeout = 500ms},
                                                .clock = clock_,
                                                .random = random_},

@@ -17,13 +17,6 @@ constexpr int kPutAttempts = 5;
 constexpr std::uint64_t kProbeBytesMax = 64 << 10;
 constexpr std::uint64_t kCompareStepBytes = 8 << 20;
 
-std::uint64_t total_size(std::span<ByteView const> parts) {
-    std::uint64_t size = 0;
-    for (auto part : parts)
-        size += part.size();
-    return size;
-}
-
 bool is_taken(S3Failure const& failure) {
     return failure.status == 412 || failure.status == 304;
 }

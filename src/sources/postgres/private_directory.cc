@@ -17,7 +17,7 @@ namespace holdfast::postgres {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kPrefix = "holdfast-cluster-";
+constexpr std::string_view kDirectoryPrefix = "holdfast-cluster-";
 constexpr char kLockName[] = "lock";
 constexpr int kAttempts = 100;
 
@@ -43,7 +43,7 @@ void sweep(fs::path const& parent, std::optional<UserId> const& user) {
     fs::directory_iterator entries(parent, failed);
     for (; !failed && entries != fs::directory_iterator(); entries.increment(failed)) {
         auto const path = entries->path();
-        if (!path.filename().native().starts_with(kPrefix)) continue;
+        if (!path.filename().native().starts_with(kDirectoryPrefix)) continue;
         // Without a lock file it was made by something that knows of none, and may be in use.
         auto const lock = try_lock(path.native(), 0, user);
         std::error_code ignored;
@@ -57,7 +57,7 @@ Result<PrivateDirectory> PrivateDirectory::make(fs::path const& parent, std::opt
     sweep(parent, user);
     // A lock that is not held yet looks like one that was left: another process's sweep may take it away.
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
-        auto name = (parent / fmt::format("{}XXXXXX", kPrefix)).native();
+        auto name = (parent / fmt::format("{}XXXXXX", kDirectoryPrefix)).native();
         if (!::mkdtemp(name.data())) return fail(errno_error(fmt::format("make '{}'", printable(name)), errno));
         PrivateDirectory made;
         made.lock_ = try_lock(name, O_CREAT, {});

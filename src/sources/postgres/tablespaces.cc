@@ -11,7 +11,7 @@ namespace holdfast::postgres {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kPrefix = "tablespace.";
+constexpr std::string_view kTablespacePrefix = "tablespace.";
 
 bool is_or_lies_in(fs::path const& path, fs::path const& directory) {
     auto relative = path.lexically_normal().lexically_relative(directory.lexically_normal());
@@ -23,8 +23,8 @@ bool is_or_lies_in(fs::path const& path, fs::path const& directory) {
 Result<std::map<std::uint32_t, std::string>> original_tablespaces(RecoveryPoint const& point) {
     std::map<std::uint32_t, std::string> locations;
     for (auto const& [key, location] : point.attributes) {
-        if (!key.starts_with(kPrefix)) continue;
-        auto digits = std::string_view(key).substr(kPrefix.size());
+        if (!key.starts_with(kTablespacePrefix)) continue;
+        auto digits = std::string_view(key).substr(kTablespacePrefix.size());
         std::uint32_t oid = 0;
         auto end = digits.data() + digits.size();
         auto parsed = std::from_chars(digits.data(), end, oid);

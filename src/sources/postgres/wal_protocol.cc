@@ -12,7 +12,7 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr int kNewSyntax = 150000;   // parenthesised options, READ_REPLICATION_SLOT
-constexpr std::string_view kDuplicate = "42710", kUndefinedFile = "58P01", kUndefinedObject = "42704";
+constexpr std::string_view kDuplicate = "42710";
 
 std::uint64_t swapped(ByteReader& reader) { return std::byteswap(reader.u64()); }
 void swapped(ByteWriter& writer, std::uint64_t value) { writer.u64(std::byteswap(value)); }

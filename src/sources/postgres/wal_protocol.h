@@ -11,6 +11,9 @@ namespace holdfast::postgres {
 // Physical replication: PostgreSQL documentation, "Streaming Replication Protocol". Integers of its messages are
 // big-endian, its times microseconds since 2000-01-01 UTC.
 
+// What a server says of a slot or a log that is not there (documentation, appendix A, "PostgreSQL Error Codes").
+inline constexpr std::string_view kUndefinedFile = "58P01", kUndefinedObject = "42704";
+
 // `w`: a part of the log. `k`: the server is there, and may want an answer.
 struct WalMessage {
     bool is_data = false;

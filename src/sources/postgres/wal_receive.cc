@@ -21,9 +21,8 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr std::string_view kUndefinedFile = "58P01", kObjectInUse = "55006", kUndefinedObject = "42704",
-                           kNotInState = "55000";
-constexpr auto kRetryFirst = std::chrono::milliseconds(200), kRetryMax = std::chrono::milliseconds(30000);
+constexpr std::string_view kObjectInUse = "55006", kNotInState = "55000";
+constexpr auto kConnectRetryFirst = std::chrono::milliseconds(200), kConnectRetryMax = std::chrono::milliseconds(30000);
 constexpr auto kStatusEvery = std::chrono::seconds(10);
 constexpr int kWaitMilliseconds = 250;
 // What is on its way when we are told to stop may still arrive.
@@ -93,7 +92,7 @@ class Receiver {
           on_stop_(stop_, [this] { wake_.ring(); }) {}
 
     Result<void> run() {
-        auto wait = std::chrono::duration_cast<Duration>(kRetryFirst);
+        auto wait = std::chrono::duration_cast<Duration>(kConnectRetryFirst);
         for (;;) {
             progressed_ = false;
             auto ended = session();
@@ -104,12 +103,12 @@ class Receiver {
             auto const& error = ended.error();
             bool passing = error.kind == ErrorKind::unreachable || error.kind == ErrorKind::io;
             if (!passing) return ended;
-            if (progressed_) wait = kRetryFirst;
+            if (progressed_) wait = kConnectRetryFirst;
             if (progressed_ || error.message != last_error_)
                 tell(WalEvent::Kind::disconnected, error.message, false);
             last_error_ = error.message;
             if (!clock_.sleep(wait, stop_)) return {};
-            wait = std::min<Duration>(wait * 2, kRetryMax);
+            wait = std::min<Duration>(wait * 2, kConnectRetryMax);
         }
     }
 

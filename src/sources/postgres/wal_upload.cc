@@ -20,7 +20,7 @@ constexpr unsigned kBurstsMax = 3;
 constexpr unsigned kThreads = kBurstsMax + 1;  // one is always there for what is larger
 constexpr std::size_t kFoldParts = 256;
 constexpr auto kLook = std::chrono::milliseconds(100);
-constexpr auto kRetryFirst = std::chrono::milliseconds(100), kRetryMax = std::chrono::milliseconds(5000);
+constexpr auto kUploadRetryFirst = std::chrono::milliseconds(100), kUploadRetryMax = std::chrono::milliseconds(5000);
 
 bool passes(Error const& error) {
     return error.kind == ErrorKind::unreachable || error.kind == ErrorKind::io || error.kind == ErrorKind::no_space ||
@@ -301,7 +301,7 @@ Result<bool> WalUpload::store(Job const& job, std::stop_token stop) {
 }
 
 Result<bool> WalUpload::put_until_stored(Job const& job, SealedWal const& sealed, std::stop_token stop) {
-    auto wait = std::chrono::duration_cast<Duration>(kRetryFirst);
+    auto wait = std::chrono::duration_cast<Duration>(kUploadRetryFirst);
     for (;;) {
         auto put = put_once(sealed.key, sealed.parts(), stop);
         if (put) return true;
@@ -312,7 +312,7 @@ Result<bool> WalUpload::put_until_stored(Job const& job, SealedWal const& sealed
         if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
         // Larger ones make way for the spool; they are chosen again.
         if (job.kind != Job::Kind::burst) return false;
-        wait = std::min<Duration>(wait * 2, kRetryMax);
+        wait = std::min<Duration>(wait * 2, kUploadRetryMax);
     }
 }
 
@@ -409,7 +409,7 @@ void WalUpload::unspool(Job const& job, std::stop_token stop) {
         for (auto const& part : job.replaces) (void)repository_.store().remove(ObjectKey(wal_key(stream_, part)), stop);
     if (!put && passes(put.error())) {
         std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, stop, kRetryFirst, [] { return false; });
+        changed_.wait_for(lock, stop, kUploadRetryFirst, [] { return false; });
     }
     std::lock_guard lock(mutex_);
     larger_runs_ = false;
