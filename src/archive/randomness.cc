@@ -6,7 +6,7 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kBlockBytes = 2048;
+constexpr std::size_t kSampleBytes = 2048;
 constexpr std::uint64_t kStride = 64u << 10;
 constexpr std::uint32_t kBlocksMax = 16;
 // With fewer than two bytes for each value the test tells nothing.
@@ -23,7 +23,7 @@ void RandomnessSampler::add(std::uint64_t offset, ByteView bytes) {
         // A block that lies across two pieces is taken as far as the first one goes; one in a hole is passed.
         if (next_ < offset) next_ = offset;
         auto at = static_cast<std::size_t>(next_ - offset);
-        judge(bytes.subspan(at, std::min(kBlockBytes, bytes.size() - at)));
+        judge(bytes.subspan(at, std::min(kSampleBytes, bytes.size() - at)));
         next_ += kStride;
     }
 }

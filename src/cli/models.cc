@@ -140,7 +140,7 @@ Result<int> run_inspect(Invocation& invocation) {
     return code_of(model.verdict);
 }
 
-Result<int> run_diff(Invocation& invocation) {
+Result<int> run_models_diff(Invocation& invocation) {
     auto a = TRY(open_model(invocation, invocation.argument("A"), {}));
     auto b = TRY(open_model(invocation, invocation.argument("B"), {}));
     auto& output = invocation.output;
@@ -284,7 +284,7 @@ Command models_diff_command() {
                        "difference, 7: there are some.",
             .arguments = {{"A", "the older file"}, {"B", "the newer file"}},
             .options = {},
-            .run = run_diff};
+            .run = run_models_diff};
 }
 
 Command models_scan_command() {

@@ -73,7 +73,7 @@ nlohmann::json span_json(std::uint64_t first, std::uint64_t end) {
     return {{"first", to_text(Lsn{first})}, {"end", to_text(Lsn{end})}, {"bytes", end - first}};
 }
 
-Result<int> run_list(Invocation& invocation) {
+Result<int> run_wal_list(Invocation& invocation) {
     auto workspace = TRY(open_workspace(invocation));
     auto name = TRY(workspace->default_repository());
     auto* repository = TRY(workspace->repository(name, {}, invocation.stop));
@@ -156,7 +156,7 @@ Command wal_list_command() {
             .details = "For each timeline what is there and what is missing, and the server's clock at the end of each part.",
             .arguments = {{"DATASET", "a PostgreSQL dataset"}},
             .options = {},
-            .run = run_list};
+            .run = run_wal_list};
 }
 
 }  // namespace holdfast::cli

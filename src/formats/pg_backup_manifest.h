@@ -33,6 +33,9 @@ struct PgBackupManifest {
     std::vector<WalRange> wal_ranges;
 };
 
+// A longer manifest is not read. One of a million files has some 200 MB.
+inline constexpr std::size_t kManifestBytesMax = std::size_t{2} << 30;
+
 // SHA-256, which this layer does not have.
 using Sha256Function = std::function<std::array<std::uint8_t, 32>(ByteView)>;
 

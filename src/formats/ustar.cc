@@ -11,10 +11,10 @@ namespace {
 
 constexpr std::size_t kBlockBytes = 512;
 
-struct Field {
+struct HeaderField {
     std::size_t offset, size;
 };
-constexpr Field kName{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{124, 12}, kMtime{136, 12},
+constexpr HeaderField kName{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{124, 12}, kMtime{136, 12},
     kChecksum{148, 8}, kLinkName{157, 100}, kUser{265, 32}, kGroup{297, 32}, kPrefix{345, 155};
 constexpr std::size_t kTypeOffset = 156, kMagicOffset = 257;
 
@@ -23,14 +23,14 @@ std::unexpected<Error> malformed(std::string_view what) {
 }
 
 // Up to the first NUL, or all of the field.
-std::string text_of(ByteView block, Field field) {
+std::string text_of(ByteView block, HeaderField field) {
     auto text = as_text(block.subspan(field.offset, field.size));
     return std::string(text.substr(0, text.find('\0')));
 }
 
 // Octal digits, then NULs or spaces; or base 256 when the first byte is 0x80 (0xFF: negative, which
 // nothing here can be).
-Result<std::uint64_t> number_of(ByteView block, Field field) {
+Result<std::uint64_t> number_of(ByteView block, HeaderField field) {
     auto bytes = block.subspan(field.offset, field.size);
     std::uint64_t value = 0;
     if (bytes[0] & 0x80) {

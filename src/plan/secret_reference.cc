@@ -14,11 +14,11 @@ namespace {
 
 constexpr std::size_t kSecretBytesMax = 1 << 20;
 
-struct Scheme {
+struct SecretScheme {
     SecretReference::From from;
     std::string_view prefix;
 };
-constexpr Scheme kSchemes[] = {
+constexpr SecretScheme kSecretSchemes[] = {
     {SecretReference::From::env, "env:"},
     {SecretReference::From::file, "file:"},
     {SecretReference::From::command, "command:"},
@@ -69,12 +69,12 @@ Result<ResolvedSecret> fetch(SecretReference const& reference, std::stop_token s
 }  // namespace
 
 std::string to_text(SecretReference const& reference) {
-    return std::string(kSchemes[static_cast<std::size_t>(reference.from)].prefix) +
+    return std::string(kSecretSchemes[static_cast<std::size_t>(reference.from)].prefix) +
            reference.target;
 }
 
 Result<SecretReference> parse_secret_reference(std::string_view text) {
-    for (auto const& scheme : kSchemes) {
+    for (auto const& scheme : kSecretSchemes) {
         if (!text.starts_with(scheme.prefix) || text.size() == scheme.prefix.size())
             continue;
         auto target = text.substr(scheme.prefix.size());

@@ -19,7 +19,6 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kSelfPrefix = "self/";
 constexpr std::string_view kIndexPrefix = "index/";
 constexpr std::string_view kPacksPrefix = "packs/";
 

@@ -231,7 +231,7 @@ TEST(Pack, OnlyItsOwnKeysNamePacks) {
     EXPECT_FALSE(pack_of(ObjectKey("index/" + id.hex())));
 }
 
-Result<PackDirectory> decoded(ByteView bytes) {
+Result<PackDirectory> decoded_directory(ByteView bytes) {
     ByteReader reader(bytes);
     return decode_directory(reader);
 }
@@ -241,14 +241,14 @@ TEST(PackDirectory, RefusesEveryTruncationAndEveryFlipReadsBackTheSameOrFails) {
     ByteWriter writer;
     encode(directory, writer);
     auto const bytes = writer.take();
-    EXPECT_EQ(*decoded(bytes), directory);
+    EXPECT_EQ(*decoded_directory(bytes), directory);
     for (std::size_t size = 0; size < bytes.size(); ++size) {
-        EXPECT_FALSE(decoded(ByteView(bytes).first(size))) << size;
+        EXPECT_FALSE(decoded_directory(ByteView(bytes).first(size))) << size;
     }
     for (std::size_t i = 0; i < bytes.size() * 8; ++i) {
         auto bad = bytes;
         bad[i / 8] ^= static_cast<std::uint8_t>(1u << i % 8);
-        auto back = decoded(bad);
+        auto back = decoded_directory(bad);
         if (!back) continue;
         ByteWriter again;
         encode(*back, again);
@@ -262,7 +262,7 @@ TEST(PackDirectory, RefusesHostileCounts) {
         writer.u32(frames);
         writer.u32(0xffffffff);
         writer.u32(0);
-        EXPECT_FALSE(decoded(writer.view()));
+        EXPECT_FALSE(decoded_directory(writer.view()));
     }
 }
 

@@ -6,7 +6,6 @@
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kSelfPrefix = "self/";
 constexpr std::size_t kNameSizeMax = 64;
 
 bool is_name(std::string_view name) {

@@ -8,6 +8,8 @@ namespace holdfast {
 // under self/<time>-<name>, as documents that are besides sealed to the data key: only readers open
 // them. `name` is of [a-z 0-9 . -], at most 64 of them (asserted).
 
+inline constexpr std::string_view kSelfPrefix = "self/";
+
 // Stores `bytes` as the newest document of this name. Durable when it returns. Needs a writer's or an
 // admin's key.
 Result<void> self_put(Repository& repository, std::string_view name, ByteView bytes,

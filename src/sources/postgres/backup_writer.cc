@@ -16,7 +16,6 @@ namespace {
 constexpr std::size_t kProblemsMax = 1000;
 constexpr std::size_t kKeptBytesMax = 1 << 20;
 // Some 200 bytes a file: a manifest beyond this would be of ten million files.
-constexpr std::size_t kManifestBytesMax = std::size_t{2} << 30;
 constexpr std::string_view kManifestName = "backup_manifest";
 
 std::unexpected<Error> damaged(std::string message) {

@@ -11,7 +11,6 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr int kNewSyntax = 150000;
 constexpr int kManifests = 130000;
 constexpr std::string_view kDataCorrupted = "XX001";
 

@@ -14,6 +14,9 @@ struct pg_result;
 
 namespace holdfast::postgres {
 
+// From this version on replication commands take options in parentheses, and there is READ_REPLICATION_SLOT.
+inline constexpr int kNewSyntax = 150000;
+
 struct ConnectOptions {
     // A physical replication connection: replication commands and SHOW, no SQL.
     bool replication = false;

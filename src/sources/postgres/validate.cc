@@ -26,7 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::size_t kReadBytes = 1 << 20;
 constexpr std::size_t kFindingsMax = 1000;
-constexpr std::size_t kManifestBytesMax = std::size_t{2} << 30;
 
 // What pg_verifybackup leaves out, too: the log has ranges instead of files, and these are rewritten by
 // whoever sets a restored cluster up.

@@ -11,7 +11,6 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr int kNewSyntax = 150000;   // parenthesised options, READ_REPLICATION_SLOT
 constexpr std::string_view kDuplicate = "42710";
 
 std::uint64_t swapped(ByteReader& reader) { return std::byteswap(reader.u64()); }
