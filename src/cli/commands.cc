@@ -4,7 +4,8 @@ namespace holdfast::cli {
 
 std::vector<Command> const& commands() {
     static std::vector<Command> const all = {
-        init_command(),         key_export_command(),   plan_check_command(), plan_show_command(),
+        init_command(),         key_export_command(),   key_escrow_command(), key_recover_command(),
+        plan_check_command(),   plan_show_command(),
         plan_schema_command(),  plan_example_command(), backup_command(),     points_command(),
         ls_command(),           cat_command(),          diff_command(),       restore_command(),
         mount_command(),

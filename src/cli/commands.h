@@ -7,6 +7,8 @@ namespace holdfast::cli {
 // One function for each file that holds a command or a group of commands.
 Command init_command();
 Command key_export_command();
+Command key_escrow_command();
+Command key_recover_command();
 Command plan_check_command();
 Command plan_show_command();
 Command plan_schema_command();

@@ -7,6 +7,7 @@
 #include "cli/workspace_options.h"
 #include "datasets/create.h"
 #include "os/file.h"
+#include "repo/escrow_sheet.h"
 
 namespace holdfast::cli {
 namespace {
@@ -20,7 +21,8 @@ Result<int> run_init(Invocation& invocation) {
 
     auto& output = invocation.output;
     if (auto file = invocation.value("kit")) {
-        TRY(write_file_durably(*file, as_bytes(created.kit), 0600).within("emergency kit"));
+        auto page = file->ends_with(".html") ? emergency_kit_html(created.facts) : created.kit;
+        TRY(write_file_durably(*file, as_bytes(page), 0600).within("emergency kit"));
         output.line(fmt::format("repository {} created at {}", created.id.brief(), printable(created.url)));
         output.line(fmt::format("the emergency kit is in '{}': print it, and write the password on it", *file));
     } else {
@@ -46,7 +48,7 @@ Command init_command() {
                 "up get a writer's key: see key export. The emergency kit is what a stranger needs to "
                 "recover; it does not hold the password.",
             .arguments = {{"REPOSITORY", "name of a repository of the plan", true}},
-            .options = {{.flag = "--kit", .value = "FILE", .help = "write the emergency kit there"}},
+            .options = {{.flag = "--kit", .value = "FILE", .help = "write the emergency kit there, as a page when it ends in .html"}},
             .run = run_init};
 }
 

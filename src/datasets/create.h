@@ -1,12 +1,17 @@
 #pragma once
 
 #include "datasets/workspace.h"
+#include "repo/emergency_kit.h"
 
 namespace holdfast {
+
+// What its papers say of a repository that is open.
+EmergencyKit facts_of(Workspace const& workspace, std::string_view repository, KeyBundle const& keys);
 
 struct Created {
     RepositoryId id;
     std::string url;
+    EmergencyKit facts;
     std::string kit;  // the emergency kit, as text
 };
 
