@@ -12,7 +12,7 @@ std::vector<Command> const& commands() {
         scrub_command(),
         repair_command(),
         verify_command(),       forget_command(),       hold_add_command(),   hold_list_command(),
-        hold_remove_command(),  recover_command(),      resume_command(),     drill_command(),
+        hold_remove_command(),  prune_command(),        recover_command(),      resume_command(),     drill_command(),
         report_command(),       status_command(),       rescue_command(),     replicate_command(),
         guard_command(),        models_inspect_command(), models_diff_command(), models_scan_command(),
         wal_receive_command(),  wal_list_command(),     generate_command(),

@@ -24,6 +24,7 @@ Command verify_command();
 Command scrub_command();
 Command repair_command();
 Command forget_command();
+Command prune_command();
 Command hold_add_command();
 Command hold_list_command();
 Command hold_remove_command();

@@ -9,6 +9,9 @@
 namespace holdfast {
 namespace {
 
+// How often a backup is begun when garbage collection gets in its way.
+constexpr int kAttemptsMax = 3;
+
 // A path as a pattern that matches it and nothing else.
 std::string literal_pattern(std::string const& path) {
     std::string pattern;
@@ -19,9 +22,14 @@ std::string literal_pattern(std::string const& path) {
     return pattern;
 }
 
+// Whether another attempt may do better, when publishing failed.
+struct Attempt {
+    bool again = false;
+};
+
 Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& dataset,
                                      Repository& repository, IngestLimits const& limits,
-                                     ProgressCallback const& progress, std::stop_token stop) {
+                                     ProgressCallback const& progress, std::stop_token stop, Attempt& attempt) {
     auto source = TRY(make_source(dataset));
     auto ingest = TRY(repository.begin_ingest(limits, stop));
     CaptureContext context{.repository = repository,
@@ -47,7 +55,9 @@ Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& 
         point.attributes[kSuspectAttribute] = done.suspicion->reason;
         if (done.suspicion->fresh) TRY(hold_clean_points(repository, dataset.name, *done.suspicion, stop));
     }
-    done.point = TRY(repository.publish(*ingest, std::move(point), stop));
+    auto published = repository.publish(*ingest, std::move(point), stop);
+    attempt.again = !published && published.error().kind == ErrorKind::unsafe;
+    done.point = TRY(std::move(published));
     done.statistics = ingest->statistics();
     done.problems = std::move(capture.problems);
     done.problem_count = capture.problem_count;
@@ -71,8 +81,19 @@ Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std
     RunRecord run(workspace, catalog::RunKind::backup, dataset.name, warn);
     auto started = workspace.clock().elapsed();
     IngestLimits limits{.parity_percent = workspace.parity_percent(name)};
-    auto done = capture_and_publish(workspace, captured, *repository, limits, progress, stop)
-                    .within(fmt::format("backup of '{}'", printable(dataset.name)));
+    auto context = fmt::format("backup of '{}'", printable(dataset.name));
+    Attempt attempt;
+    auto capture = [&] {
+        return capture_and_publish(workspace, captured, *repository, limits, progress, stop, attempt).within(context);
+    };
+    auto done = capture();
+    // Garbage collection may take what a backup relied on that began before it. Of the next attempt it
+    // takes nothing: that one relies on nothing that is doomed.
+    for (int i = 1; attempt.again && i < kAttemptsMax; ++i) {
+        warn(done.error().message + ": doing it again");
+        attempt = {};
+        done = capture();
+    }
     if (!done) return fail(run.failed(std::move(done.error())));
 
     done->repository = name;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "repo/reserve.h"
 
 namespace holdfast {
 
@@ -20,6 +21,7 @@ Result<Created> create(Workspace& workspace, std::string_view name, ByteView pas
     auto store = TRY(workspace.open_store_of(name, {.create = true, .stop = stop}).within(context));
     auto world = workspace.world();
     auto bundle = TRY(create_repository(*store, world, password, stop).within(context));
+    TRY(keep_reserve(*store, world.random, stop).within(context));
     Created created{.id = bundle.repository,
                     .url = workspace.url_of(name),
                     .facts = facts_of(workspace, name, bundle),

@@ -3,24 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "archive/tree.h"
 #include "repo/verify.h"
 #include "base/text.h"
 #include "datasets/restore_point.h"
+#include "datasets/walk_tree.h"
 
 namespace holdfast {
 namespace {
-
-// Everything below a point's root that has a content.
-Result<void> walk_tree(Fetch& fetch, RecoveryPoint const& point, TreeVisitor const& visitor,
-                       std::stop_token stop) {
-    TreeReader tree(fetch, point.tree);
-    auto visit = [&](std::string const& path, Entry const& entry) -> Result<bool> {
-        if (entry.type != EntryType::file && entry.type != EntryType::directory) return true;
-        return visitor.content(path, entry.content);
-    };
-    return tree.walk("", visit, visitor.damaged, stop);
-}
 
 // A directory that goes away with everything in it.
 class Scratch {

@@ -87,6 +87,12 @@ Roles roles_that_sign(DocumentKind kind) {
     return 0;
 }
 
+std::optional<DocumentKind> kind_of_document(ByteView bytes) {
+    if (bytes.size() < kEnvelopeOverheadBytes || as_text(bytes.first(kEnvelopeMagic.size())) != kEnvelopeMagic)
+        return std::nullopt;
+    return static_cast<DocumentKind>(bytes[kEnvelopeMagic.size()]);
+}
+
 Bytes seal_document(DocumentKind kind, KeyBundle const& keys, ByteView plain, Random& random) {
     assert((keys.roles & roles_that_sign(kind)) != 0);
     auto bytes = associated_data(kind, keys.repository, keys.id);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "crypto/crypto.h"
 #include "repo/keys.h"
@@ -36,6 +37,9 @@ Roles roles_that_sign(DocumentKind kind);
 // so a document can be checked before it is opened.
 inline constexpr std::size_t kEnvelopeHeaderBytes = 4 + 1 + 16 + 16 + 64;
 inline constexpr std::size_t kEnvelopeOverheadBytes = kEnvelopeHeaderBytes + kXChaChaOverheadBytes;
+
+// What a document says that it is; nothing when it is none. Only open_document() tells whether it is.
+std::optional<DocumentKind> kind_of_document(ByteView bytes);
 
 // Seals and signs `plain` as `keys`' own. The bundle has a role that may sign this kind (asserted).
 Bytes seal_document(DocumentKind kind, KeyBundle const& keys, ByteView plain, Random& random);

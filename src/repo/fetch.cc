@@ -11,24 +11,17 @@
 
 #include "repo/index.h"
 #include "repo/mend.h"
+#include "repo/object_check.h"
 #include "repo/repository_parts.h"
 
 namespace holdfast {
 namespace {
 
-// Frames that lie this near are read at once: the gap costs less than another request.
-constexpr std::uint64_t kGapMax = 64u << 10;
 constexpr std::uint64_t kReadMax = 8u << 20;
 // Raw frames that chunk() keeps: a directory's neighbours lie in the same ones.
 constexpr std::size_t kCacheBytes = 16u << 20;
 // Extents that extents() hands over at once.
 constexpr std::size_t kExtentBatch = 4096;
-
-// What may be asked again elsewhere; everything else ends the fetch.
-bool is_local(ErrorKind kind) {
-    return kind == ErrorKind::damaged || kind == ErrorKind::not_found || kind == ErrorKind::io ||
-           kind == ErrorKind::key_refused;
-}
 
 // A chunk that somebody waits for.
 struct Want {
@@ -114,12 +107,13 @@ struct Batch {
 
 class FetchImpl : public Fetch {
   public:
-    FetchImpl(Repository& repository, std::shared_ptr<Index> index, FetchLimits limits)
+    FetchImpl(Repository& repository, std::shared_ptr<Index> index, FetchLimits limits, Fetch* front)
         : repository_(repository),
           index_(std::move(index)),
           limits_(limits),
           id_key_(repository.keys().id_key.view()),
-          data_{repository.keys().data_private->clone(), repository.keys().data_public} {}
+          data_{repository.keys().data_private->clone(), repository.keys().data_public},
+          front_(front == nullptr ? this : front) {}
 
     Result<void> chunks(std::span<ChunkId const> wants, Sink const& sink, std::stop_token stop) override {
         auto batch = std::make_shared<Batch>(wants, sink, stop);
@@ -286,7 +280,7 @@ class FetchImpl : public Fetch {
 
     // The bytes of an extent that has a chunk.
     Result<Bytes> slice(Extent const& extent, std::stop_token stop) {
-        auto bytes = TRY(chunk(*extent.chunk, stop));
+        auto bytes = TRY(front_->chunk(*extent.chunk, stop));
         if (extent.offset > bytes.size() || extent.length > bytes.size() - extent.offset) {
             return fail(ErrorKind::damaged,
                         "content: an extent beyond chunk " + extent.chunk->brief() + "'s end");
@@ -536,6 +530,7 @@ class FetchImpl : public Fetch {
     FetchLimits const limits_;
     HmacKey const id_key_;
     BoxKey const data_;
+    Fetch* const front_;  // who is asked for the chunks of lists
 
     std::mutex scratch_mutex_;
     std::vector<std::unique_ptr<Scratch>> scratches_;
@@ -558,11 +553,10 @@ class FetchImpl : public Fetch {
 
 }  // namespace
 
-Result<std::unique_ptr<Fetch>> make_fetch(Repository& repository, FetchLimits limits,
-                                          std::stop_token stop) {
+std::unique_ptr<Fetch> make_fetch_of(Repository& repository, std::shared_ptr<Index> index, FetchLimits limits,
+                                     Fetch* front) {
     assert(repository.keys().data_private);
-    auto index = TRY(refresh_index(repository, {.check_packs = false}, stop));
-    return std::unique_ptr<Fetch>(std::make_unique<FetchImpl>(repository, std::move(index), limits));
+    return std::make_unique<FetchImpl>(repository, std::move(index), limits, front);
 }
 
 }  // namespace holdfast

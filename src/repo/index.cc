@@ -60,6 +60,31 @@ ObjectKey segment_key(ByteView object) {
     return ObjectKey(std::string(kPrefix) + to_hex(sha256(object)));
 }
 
+Bytes encode_merged(std::span<SegmentGroup const> groups) {
+    ByteWriter writer;
+    writer.u32(static_cast<std::uint32_t>(groups.size()));
+    for (auto const& group : groups) {
+        writer.raw(group.writer.view());
+        writer.blob(encode_segment(group.packs));
+    }
+    return writer.take();
+}
+
+Result<std::vector<SegmentGroup>> decode_merged(ByteView plain) {
+    ByteReader reader(plain);
+    std::vector<SegmentGroup> groups;
+    auto count = reader.u32();
+    for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
+        auto writer = reader.raw(BundleId::kSize);
+        auto segment = reader.blob();
+        if (!reader.ok()) break;
+        auto packs = TRY(decode_segment(segment));
+        groups.push_back({BundleId::from_bytes(writer), std::move(packs)});
+    }
+    if (!reader.done()) return fail(ErrorKind::damaged, "merged index segment: malformed");
+    return groups;
+}
+
 template <typename Visit>
 bool Index::each(ChunkId const& id, Visit const& visit) const {
     if (slots_.empty()) return false;
@@ -128,7 +153,7 @@ void Index::add(BundleId const& writer, std::span<PackSummary const> packs) {
                       .frames = static_cast<std::uint32_t>(pack.directory.frames.size()),
                       .chunks = static_cast<std::uint32_t>(pack.directory.chunks.size())},
              .first_frame = static_cast<std::uint32_t>(frames_.size()),
-             .reusable = writer == own_});
+             .reusable = may_rely_on(writer)});
         by_pack_.emplace(pack.id, number);
         std::uint32_t offset = kPackHeaderBytes;
         auto const* chunk = pack.directory.chunks.data();
@@ -153,9 +178,15 @@ void Index::add(BundleId const& writer, std::span<PackSummary const> packs) {
     }
 }
 
-bool Index::may_reuse(ChunkId const& id) const {
+std::optional<PackId> Index::reusable_pack(ChunkId const& id) const {
+    std::optional<PackId> found;
     std::shared_lock lock(mutex_);
-    return each(id, [&](auto const& entry) { return packs_[frames_[entry.frame].pack].reusable; });
+    each(id, [&](auto const& entry) {
+        auto const& pack = packs_[frames_[entry.frame].pack];
+        if (pack.reusable) found = pack.pack.id;
+        return pack.reusable;
+    });
+    return found;
 }
 
 bool Index::contains(ChunkId const& id) const {
@@ -198,8 +229,20 @@ void Index::set_present(std::map<PackId, std::uint64_t> const& sizes) {
     for (auto& entry : packs_) {
         auto found = sizes.find(entry.pack.id);
         entry.reusable =
-            entry.pack.writer == own_ && found != sizes.end() && found->second == entry.pack.bytes;
+            may_rely_on(entry.pack.writer) && found != sizes.end() && found->second == entry.pack.bytes;
     }
+}
+
+void Index::exclude(std::set<PackId> const& packs) {
+    std::lock_guard lock(mutex_);
+    for (auto& entry : packs_) {
+        if (packs.contains(entry.pack.id)) entry.reusable = false;
+    }
+}
+
+bool Index::names(BundleId const& writer, PackSummary const& pack) const {
+    std::shared_lock lock(mutex_);
+    return is_known(writer, pack);
 }
 
 std::vector<Index::Pack> Index::packs() const {
@@ -245,29 +288,30 @@ std::vector<Index::DamagedSegment> Index::damaged() const {
     return damaged_;
 }
 
-namespace {
-
-struct LoadedSegment {
-    BundleId writer;
-    std::vector<PackSummary> packs;
-};
-
-Result<LoadedSegment> load_segment(Repository& repository, ObjectKey const& key, std::stop_token stop) {
+Result<std::vector<SegmentGroup>> load_segment(Repository& repository, ObjectKey const& key,
+                                               std::stop_token stop) {
     auto object = TRY(repository.store().get(key, stop));
     if (segment_key(object) != key) {
         return fail(ErrorKind::damaged, "holds other bytes than its name says");
     }
+    if (kind_of_document(object) == DocumentKind::merged) {
+        auto document = TRY(repository.open(DocumentKind::merged, object, stop));
+        return decode_merged(document.plain);
+    }
     auto document = TRY(repository.open(DocumentKind::index, object, stop));
-    LoadedSegment segment;
-    segment.writer = document.signer.id;
-    segment.packs = TRY(decode_segment(document.plain));
-    return segment;
+    auto packs = TRY(decode_segment(document.plain));
+    std::vector<SegmentGroup> groups;
+    groups.push_back({document.signer.id, std::move(packs)});
+    return groups;
 }
 
-// Loads `keys` on the executor, a few at a time; the results are in the order of keys.
-std::vector<Result<LoadedSegment>> load_segments(Repository& repository,
-                                                 std::vector<ObjectKey> const& keys,
-                                                 std::stop_token stop) {
+std::vector<LoadedSegment> load_segments(Repository& repository, std::vector<ObjectKey> const& keys,
+                                         RefreshOptions options, std::stop_token stop) {
+    std::vector<LoadedSegment> results(keys.size());
+    if (options.on_this_thread) {
+        for (std::size_t i = 0; i < keys.size(); ++i) results[i] = load_segment(repository, keys[i], stop);
+        return results;
+    }
     auto& executor = repository.world().executor;
     // Shared with the tasks: the last one may still be ending when the wait is over.
     struct Progress {
@@ -279,7 +323,6 @@ std::vector<Result<LoadedSegment>> load_segments(Repository& repository,
         std::lock_guard lock(progress->mutex);
         return progress->running;
     };
-    std::vector<Result<LoadedSegment>> results(keys.size());
     // Most of the time is the store's: more requests than processors.
     std::size_t const most = std::max(8u, 2 * executor.width());
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -290,7 +333,7 @@ std::vector<Result<LoadedSegment>> load_segments(Repository& repository,
         }
         executor.post([&repository, &keys, &results, stop, i, progress] {
             results[i] = stop.stop_requested()
-                             ? Result<LoadedSegment>(fail(ErrorKind::cancelled, "stopped"))
+                             ? LoadedSegment(fail(ErrorKind::cancelled, "stopped"))
                              : load_segment(repository, keys[i], stop);
             std::lock_guard lock(progress->mutex);
             --progress->running;
@@ -300,48 +343,32 @@ std::vector<Result<LoadedSegment>> load_segments(Repository& repository,
     return results;
 }
 
+namespace {
+
 // What a reader has proven to be what the index says of it is as good as if this bundle had written it.
 void rely_on_proven(Index& index, BundleId const& own, PackMarks const& marks) {
     auto packs = index.packs();
     for (std::size_t number = 0; number < packs.size(); ++number) {
         auto const& pack = packs[number];
-        if (pack.writer == own || !is_proven(index, number, pack, marks)) continue;
+        if (pack.writer == own || pack.writer == kProven || !is_proven(index, number, pack, marks)) continue;
         PackSummary const summary{.id = pack.id, .bytes = pack.bytes, .header = pack.header,
                                   .directory = index.directory(number)};
         index.add(own, {&summary, 1});
     }
 }
 
-}  // namespace
-
-Result<std::shared_ptr<Index>> refresh_index(Repository& repository, RefreshOptions options,
-                                             std::stop_token stop) {
-    auto& slot = repository.index_slot();
-    std::lock_guard lock(slot.mutex);
-    auto& store = repository.store();
-
-    std::map<PackId, std::uint64_t> sizes;
+// Brings the index up to what the store lists now. Returns whether every segment that was listed was
+// still there.
+Result<bool> load_listed(Repository& repository, std::shared_ptr<Index>& index, RefreshOptions options,
+                         std::stop_token stop) {
     std::vector<ObjectKey> found;
-    // Segments first: a pack that a listed segment names was durable before it, so it is in the list
-    // of packs that is taken after.
-    TRY(store.list(
+    TRY(repository.store().list(
         kPrefix,
         [&](ObjectInfo const& info) -> Result<void> {
             found.push_back(info.key);
             return {};
         },
         stop));
-    if (options.check_packs) {
-        TRY(store.list(
-            "packs/",
-            [&](ObjectInfo const& info) -> Result<void> {
-                if (auto id = pack_of(info.key)) sizes.emplace(*id, info.size);
-                return {};
-            },
-            stop));
-    }
-
-    auto index = slot.index;
     if (index) {
         // A segment that is gone (merged, collected), or that was damaged: start afresh.
         auto known = index->segments();
@@ -354,19 +381,47 @@ Result<std::shared_ptr<Index>> refresh_index(Repository& repository, RefreshOpti
     for (auto const& key : found) {
         if (!index->has_segment(key.text())) missing.push_back(key);
     }
-    auto loaded = load_segments(repository, missing, stop);
+    auto loaded = load_segments(repository, missing, options, stop);
+    bool all_there = true;
     for (std::size_t i = 0; i < loaded.size(); ++i) {
         auto const& key = missing[i].text();
         if (loaded[i]) {
-            index->add(loaded[i]->writer, loaded[i]->packs);
+            for (auto const& group : *loaded[i]) index->add(group.writer, group.packs);
             index->note_segment(key);
-        } else if (loaded[i].error().kind == ErrorKind::damaged || loaded[i].error().kind == ErrorKind::io) {
+            continue;
+        }
+        auto kind = loaded[i].error().kind;
+        if (kind == ErrorKind::damaged || kind == ErrorKind::io) {
             index->note_damaged(key, std::move(loaded[i].error()).within(key));
-        } else if (loaded[i].error().kind != ErrorKind::not_found) {
+        } else if (kind == ErrorKind::not_found) {
+            all_there = false;
+        } else {
             return fail(std::move(loaded[i].error()).within("read " + key));
         }
     }
+    return all_there;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Index>> refresh_index(Repository& repository, RefreshOptions options,
+                                             std::stop_token stop) {
+    auto& slot = repository.index_slot();
+    std::lock_guard lock(slot.mutex);
+    auto index = slot.index;
+    for (int look = 1;; ++look) {
+        if (TRY(load_listed(repository, index, options, stop)) || look == kLooksMax) break;
+    }
     if (options.check_packs) {
+        // After the segments: a pack that a listed segment names was durable before it.
+        std::map<PackId, std::uint64_t> sizes;
+        TRY(repository.store().list(
+            "packs/",
+            [&](ObjectInfo const& info) -> Result<void> {
+                if (auto id = pack_of(info.key)) sizes.emplace(*id, info.size);
+                return {};
+            },
+            stop));
         // After the packs: one that is found to be damaged while we look is not reused.
         PackMarks marks;
         TRY(refresh_marks(repository, marks, stop));

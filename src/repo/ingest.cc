@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "repo/doomed.h"
 #include "repo/pipeline.h"
 #include "repo/repository_parts.h"
 
@@ -10,6 +11,8 @@ namespace {
 
 // Above this (128 GiB of average chunks, 4 MiB of ids) a stream does not say which chunks it needs.
 constexpr std::size_t kStreamChunksMax = 1u << 17;
+// How often a backup is stored again beside a collection that goes on.
+constexpr int kSecureAttemptsMax = 5;
 
 // Chunks of one stream or list, remembered for Stream::chunks().
 class ChunkNames {
@@ -191,7 +194,8 @@ class StreamImpl : public Ingest::Stream {
 
 class IngestImpl : public Ingest {
   public:
-    explicit IngestImpl(std::shared_ptr<Pipeline> pipeline) : pipeline_(std::move(pipeline)) {}
+    IngestImpl(Repository& repository, std::shared_ptr<Pipeline> pipeline, std::set<std::string> doomed)
+        : repository_(repository), pipeline_(std::move(pipeline)), doomed_(std::move(doomed)) {}
     ~IngestImpl() override { pipeline_->close(); }
 
     std::unique_ptr<Stream> open_stream(ChunkKind kind, Layout layout) override {
@@ -199,19 +203,70 @@ class IngestImpl : public Ingest {
     }
     bool knows(ChunkId const& chunk) const override { return pipeline_->knows(chunk); }
     Result<void> flush() override { return pipeline_->flush(); }
+    Result<void> secure(std::stop_token stop) override;
     IngestStatistics statistics() const override { return pipeline_->statistics(); }
 
   private:
+    Result<std::set<PackId>> unsafe_packs(std::set<PackId> const& doomed, std::stop_token stop) const;
+
+    Repository& repository_;
     std::shared_ptr<Pipeline> pipeline_;
+    std::set<std::string> doomed_;  // names of the lists that were taken into account
 };
+
+// Of the packs that were relied on, those that are doomed or gone. What is doomed was read before: a pack
+// is deleted while it is doomed, and its entry goes later than itself.
+Result<std::set<PackId>> IngestImpl::unsafe_packs(std::set<PackId> const& doomed,
+                                                  std::stop_token stop) const {
+    auto lost = pipeline_->relied_on();
+    auto visit = [&](ObjectInfo const& info) -> Result<void> {
+        auto id = pack_of(info.key);
+        if (id && !doomed.contains(*id)) lost.erase(*id);
+        return {};
+    };
+    TRY(repository_.store().list("packs/", visit, stop));
+    return lost;
+}
+
+Result<void> IngestImpl::secure(std::stop_token stop) {
+    for (int attempt = 1; attempt <= kSecureAttemptsMax; ++attempt) {
+        auto keys = TRY(list_doomed_keys(repository_.store(), stop));
+        // Nothing was doomed since we chose what to rely on.
+        if (keys == doomed_) return {};
+        auto doomed = TRY(read_doomed(repository_, stop));
+        auto lost = TRY(unsafe_packs(doomed.packs, stop));
+        doomed_ = std::move(doomed.keys);
+        if (lost.empty()) return {};
+        auto gone = [&](std::string why) {
+            return fail(ErrorKind::unsafe,
+                        "garbage was collected meanwhile, and " + std::to_string(lost.size()) +
+                            " packs of this backup with it" + why,
+                        "run the backup again: what still stands is found again");
+        };
+        if (!repository_.keys().data_private) return gone("");
+        auto fetch = TRY(make_fetch(repository_, {}, stop));
+        auto stored = pipeline_->store_again(lost, *fetch, stop);
+        if (!stored) {
+            auto kind = stored.error().kind;
+            if (kind == ErrorKind::not_found || kind == ErrorKind::damaged) return gone(": " + stored.error().message);
+            return stored;
+        }
+        TRY(pipeline_->flush());
+    }
+    return fail(ErrorKind::unsafe, "garbage is collected faster than this backup can store it again");
+}
 
 }  // namespace
 
 Result<std::unique_ptr<Ingest>> make_ingest(Repository& repository, IngestLimits limits,
                                             std::stop_token stop) {
+    // What is doomed before what there is: a pack that is in neither is not relied on.
+    auto doomed = TRY(read_doomed(repository, stop));
     auto index = TRY(refresh_index(repository, {.check_packs = true}, stop));
+    index->exclude(doomed.packs);
     auto pipeline = std::make_shared<Pipeline>(repository, std::move(index), limits, std::move(stop));
-    return std::unique_ptr<Ingest>(std::make_unique<IngestImpl>(std::move(pipeline)));
+    return std::unique_ptr<Ingest>(std::make_unique<IngestImpl>(
+        repository, std::move(pipeline), std::move(doomed.keys)));
 }
 
 }  // namespace holdfast

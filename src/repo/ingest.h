@@ -65,6 +65,11 @@ class Ingest {
     // Stores everything that is pending: packs, then the index that names them. After success every
     // content returned so far is durable.
     virtual Result<void> flush() = 0;
+    // Beside garbage collection: makes sure that every pack which the contents returned so far need
+    // still stands and is not doomed. What a doomed pack holds is stored again, where this bundle may
+    // read it. `unsafe` when that cannot be: the whole capture has to be done again. Called by
+    // publish(), between the point and its log entry.
+    virtual Result<void> secure(std::stop_token) { return {}; }
     virtual IngestStatistics statistics() const = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "repo/lease.h"
 
+#include <charconv>
 #include <fmt/format.h>
 
 #include "repo/json_object.h"
@@ -18,6 +19,7 @@ Result<LeaseMarker> open_lease(std::string_view key, ByteView object, KeyBundle 
     marker.lease = json.array<decltype(marker.lease)>("lease");
     marker.renewal = json.number("renewal");
     marker.time = json.time("time");
+    marker.started = json.has("started") ? json.time("started") : marker.time;
     if (!json.ok())
         return fail(ErrorKind::damaged, "lease is malformed");
     if (lease_key(marker) != key)
@@ -25,10 +27,43 @@ Result<LeaseMarker> open_lease(std::string_view key, ByteView object, KeyBundle 
     return marker;
 }
 
+Result<std::map<std::array<std::uint8_t, 16>, ListedLease>> list_leases(Store& store,
+                                                                       std::stop_token stop) {
+    std::map<std::array<std::uint8_t, 16>, ListedLease> leases;
+    auto visit = [&](ObjectInfo const& info) -> Result<void> {
+        auto rest = std::string_view(info.key.text()).substr(kLeasesPrefix.size());
+        auto dash = rest.find('-');
+        if (dash == std::string_view::npos)
+            return {};
+        auto id = from_hex(rest.substr(0, dash));
+        LeaseMarker marker;
+        auto digits = rest.substr(dash + 1);
+        auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), marker.renewal);
+        if (!id || id->size() != marker.lease.size() || parsed.ptr != digits.data() + digits.size())
+            return {};
+        std::ranges::copy(*id, marker.lease.begin());
+        // What is no marker's name is nobody's lease.
+        if (lease_key(marker) != info.key.text())
+            return {};
+        auto& listed = leases[marker.lease];
+        if (listed.keys.empty() || marker.renewal >= listed.renewal) {
+            listed.renewal = marker.renewal;
+            listed.modified = info.modified;
+        }
+        if (std::ranges::find(listed.keys, info.key.text()) == listed.keys.end())
+            listed.keys.push_back(info.key.text());
+        return {};
+    };
+    TRY(store.list(kLeasesPrefix, visit, stop));
+    TRY(store.list(kLeasesPrefix, visit, stop));
+    return leases;
+}
+
 Result<std::unique_ptr<Lease>> Lease::acquire(Store& store, KeyBundle const& keys, Clock& clock,
                                               Random& random, std::stop_token stop) {
     std::unique_ptr<Lease> lease(new Lease(store, keys, clock, random));
     random.fill(lease->marker_.lease);
+    lease->marker_.started = clock.now();
     TRY(lease->put(stop));
     return lease;
 }
@@ -48,6 +83,7 @@ Result<void> Lease::put(std::stop_token stop) {
     json.set_hex("lease", next.lease);
     json.set("renewal", next.renewal);
     json.set("time", next.time);
+    json.set("started", next.started);
     auto object = seal_document(DocumentKind::lease, keys_, as_bytes(json.dump()), random_);
     // A put that failed may still have stored it: the number is used up.
     marker_.renewal = next.renewal;

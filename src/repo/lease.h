@@ -1,7 +1,11 @@
 #pragma once
 
+#include <array>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "os/clock.h"
 #include "repo/envelope.h"
@@ -18,11 +22,26 @@ inline constexpr Duration kLeaseRenewAfter = std::chrono::minutes(15);
 struct LeaseMarker {
     std::array<std::uint8_t, 16> lease{};  // drawn at random for each lease
     std::uint64_t renewal = 0;
-    Time time;  // by the writer's clock: for people
+    Time time;     // by the writer's clock: for people
+    Time started;  // by the same clock, when the lease was taken
 };
 std::string lease_key(LeaseMarker const& marker);  // writers/<lease>-<renewal, 6 digits>
 Result<LeaseMarker> open_lease(std::string_view key, ByteView object, KeyBundle const& keys,
                                CertificateLookup const& certificates);
+
+// A lease as a listing shows it: its newest marker.
+struct SeenLease {
+    std::array<std::uint8_t, 16> lease{};
+    std::uint64_t renewal = 0;
+    auto operator<=>(SeenLease const&) const = default;
+};
+struct ListedLease {
+    std::uint64_t renewal = 0;
+    Time modified;                  // by the store's clock: a hint
+    std::vector<std::string> keys;  // all its markers
+};
+// A lease that is over shows in no listing; one that is renewed meanwhile shows in one of two.
+Result<std::map<std::array<std::uint8_t, 16>, ListedLease>> list_leases(Store& store, std::stop_token stop);
 
 // A running writer's marker: while it is there, nothing that the writer relies on is collected.
 // A renewal is a new object, then the removal of the old one. Thread-safe.

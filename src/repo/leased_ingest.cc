@@ -42,6 +42,10 @@ class LeasedIngest : public Ingest {
         // After the flush, which may take long: a point must not be published on a lapsed lease.
         return lease_->renew_if_due(stop_);
     }
+    Result<void> secure(std::stop_token stop) override {
+        TRY(ingest_->secure(stop));
+        return lease_->renew_if_due(stop);
+    }
     IngestStatistics statistics() const override { return ingest_->statistics(); }
 
   private:

@@ -6,12 +6,14 @@
 
 #include "repo/certificates.h"
 #include "repo/config.h"
+#include "repo/doomed.h"
 #include "repo/hold.h"
 #include "repo/index.h"
 #include "repo/lease.h"
 #include "repo/pack.h"
 #include "repo/proven.h"
 #include "repo/receipt.h"
+#include "repo/reserve.h"
 #include "repo/self_documents.h"
 #include "repo/wal_object.h"
 #include "repo/writer_log.h"
@@ -91,6 +93,9 @@ Result<void> check_bare_object(std::optional<RepositoryId> const& repository, st
         case ObjectRoom::index:
             if (segment_key(object).text() != key) return fail(ErrorKind::damaged, "holds other bytes than its name says");
             break;
+        case ObjectRoom::doomed:
+            if (doomed_key(object) != key) return fail(ErrorKind::damaged, "holds other bytes than its name says");
+            break;
         case ObjectRoom::point: {
             auto name = TRY(parse_point_key(key));
             auto hash = sha256(object);
@@ -105,6 +110,7 @@ Result<void> check_bare_object(std::optional<RepositoryId> const& repository, st
             return {};
         case ObjectRoom::wal:
             return check_bare_wal(object);
+        case ObjectRoom::reserve:
         case ObjectRoom::unknown:
             return {};
         default:
@@ -126,6 +132,8 @@ ObjectRoom room_of(std::string_view key) {
     if (key.starts_with(kLeasesPrefix)) return ObjectRoom::lease;
     if (key.starts_with(kHoldsPrefix)) return ObjectRoom::hold;
     if (key.starts_with(kProvenPrefix)) return ObjectRoom::proven;
+    if (key.starts_with(kDoomedPrefix)) return ObjectRoom::doomed;
+    if (key.starts_with(kReservePrefix)) return ObjectRoom::reserve;
     if (key.starts_with(kSelfPrefix) && self_name_of(key)) return ObjectRoom::self;
     if (key.starts_with(kWalPrefix) && parse_wal_key(key)) return ObjectRoom::wal;
     return ObjectRoom::unknown;
@@ -163,6 +171,9 @@ Result<void> check_object(Repository& repository, CertificateLookup const& certi
             return {};
         case ObjectRoom::wal:
             return check_wal(repository, key, object, stop);
+        case ObjectRoom::doomed:
+            TRY(open_doomed(repository, key, object, stop));
+            return {};
         default:
             assert(false && "checked elsewhere");
     }

@@ -18,13 +18,21 @@ enum class ObjectRoom {
     hold,
     proven,
     wal,
+    doomed,
+    reserve,
     unknown,  // nothing that this version writes
 };
 ObjectRoom room_of(std::string_view key);
 
-// Reads an object of the rooms config, key, point, receipt, lease, proven, self, hold or wal in full and checks that it
-// is what was written under this name. `damaged` when not. (Packs, segments and logs are checked as a
-// whole, elsewhere.)
+// Whether an error is one object's own, so that others may still be whole.
+inline bool is_local(ErrorKind kind) {
+    return kind == ErrorKind::damaged || kind == ErrorKind::not_found || kind == ErrorKind::io ||
+           kind == ErrorKind::key_refused;
+}
+
+// Reads an object of the rooms config, key, point, receipt, lease, proven, self, hold, wal or doomed in full
+// and checks that it is what was written under this name. `damaged` when not. (Packs, segments and logs are
+// checked as a whole, elsewhere.)
 Result<void> check_object(Repository& repository, CertificateLookup const& certificates,
                           std::string const& key, std::stop_token stop);
 

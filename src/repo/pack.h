@@ -23,6 +23,12 @@ struct PackChunk {
     bool operator==(PackChunk const&) const = default;
 };
 
+// Smaller chunks share a frame, which is closed when it holds so much.
+inline constexpr std::size_t kLargeChunk = 256u << 10;
+inline constexpr std::size_t kSolidFrame = 1u << 20;
+// Frames that lie this near are read at once: the gap costs less than another request.
+inline constexpr std::uint64_t kGapMax = 64u << 10;
+
 struct PackFrame {
     Codec codec = Codec::raw;
     ChunkKind kind = ChunkKind::data;

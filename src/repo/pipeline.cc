@@ -5,9 +5,6 @@
 namespace holdfast {
 namespace {
 
-// Smaller chunks share a frame, which is closed when it holds this much.
-constexpr std::size_t kLargeChunk = kChunkMin;
-constexpr std::size_t kSolidFrame = 1u << 20;
 // So many packs are named at once: what an interrupted backup has to store again is bounded.
 constexpr std::size_t kPacksPerSegment = 8;
 
@@ -82,7 +79,41 @@ bool Pipeline::knows(ChunkId const& id) const {
         std::lock_guard lock(mutex_);
         if (pending_.contains(id)) return true;
     }
-    return index_->may_reuse(id);
+    auto pack = index_->reusable_pack(id);
+    if (!pack) return false;
+    std::lock_guard lock(mutex_);
+    relied_on_.insert(*pack);
+    return true;
+}
+
+std::set<PackId> Pipeline::relied_on() const {
+    std::lock_guard lock(mutex_);
+    return {relied_on_.begin(), relied_on_.end()};
+}
+
+Result<void> Pipeline::store_again(std::set<PackId> const& packs, Fetch& fetch, std::stop_token stop) {
+    index_->exclude(packs);
+    {
+        std::lock_guard lock(mutex_);
+        for (auto const& pack : packs) relied_on_.erase(pack);
+    }
+    auto named = index_->packs();
+    for (std::size_t number = 0; number < named.size(); ++number) {
+        if (!packs.contains(named[number].id)) continue;
+        auto directory = index_->directory(number);
+        auto const* chunk = directory.chunks.data();
+        for (auto const& frame : directory.frames) {
+            for (std::uint32_t i = 0; i < frame.chunks; ++i, ++chunk) {
+                if (knows(chunk->id)) continue;
+                auto bytes = TRY(fetch.chunk(chunk->id, stop));
+                auto memory = std::make_shared<Memory>(bytes.size());
+                std::ranges::copy(bytes, memory->span().begin());
+                auto view = memory->view();
+                TRY(store_chunk(frame.kind, {std::move(memory), view}));
+            }
+        }
+    }
+    return {};
 }
 
 Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Slice chunk, Element element) {
@@ -201,6 +232,7 @@ Result<void> Pipeline::store_pack(std::shared_ptr<OpenPack> const& pack) {
         std::lock_guard lock(mutex_);
         --packs_;
         ++statistics_.packs;
+        relied_on_.insert(sealed.summary.id);
         statistics_.bytes_stored += sealed.summary.bytes;
         unindexed_.push_back(std::move(sealed.summary));
         if (unindexed_.size() >= kPacksPerSegment) batch = std::exchange(unindexed_, {});

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <unordered_set>
 
@@ -29,8 +30,13 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     // Takes in a chunk: computes its id, and stores it unless it is known. `element` is what it is an array
     // of. Waits while too much is in flight.
     Result<ChunkId> store_chunk(ChunkKind kind, Slice bytes, Element element = Element::none);
+    // Whoever hears yes relies on it: see relied_on().
     bool knows(ChunkId const& id) const;
     Result<void> flush();
+    // The packs in which lies what was taken in or known so far.
+    std::set<PackId> relied_on() const;
+    // Stores again what these packs hold, and relies on them no more. Flush before and after.
+    Result<void> store_again(std::set<PackId> const& packs, Fetch& fetch, std::stop_token stop);
     // Stops what runs and waits for it: after this no task touches the repository.
     void close();
     // The first error of any stage, or that it was stopped.
@@ -97,6 +103,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     std::unordered_set<ChunkId> pending_;  // taken in, not in the index yet
     std::array<std::shared_ptr<OpenPack>, kLanes> open_;
     std::vector<PackSummary> unindexed_;  // stored, not in the index yet
+    mutable std::unordered_set<PackId> relied_on_;
     std::size_t tasks_ = 0;
     std::size_t frame_bytes_ = 0;  // raw, in frame tasks
     std::size_t packs_ = 0;        // closed, not stored yet

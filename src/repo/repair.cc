@@ -6,8 +6,10 @@
 #include <map>
 #include <optional>
 
+#include "repo/doomed.h"
 #include "repo/index.h"
 #include "repo/mend.h"
+#include "repo/object_check.h"
 #include "repo/proven.h"
 #include "repo/salvage_writer.h"
 
@@ -16,11 +18,6 @@ namespace {
 
 // So many packs are named at once.
 constexpr std::size_t kEntriesPerSegment = 32;
-
-bool is_lost(ErrorKind kind) {
-    return kind == ErrorKind::damaged || kind == ErrorKind::io || kind == ErrorKind::not_found ||
-           kind == ErrorKind::key_refused;
-}
 
 class Repairer {
   public:
@@ -82,6 +79,10 @@ class Repairer {
             return {};
         };
         TRY(store_.list("packs/", visit, stop_));
+        // After the packs: whatever a collection had deleted by then is named there.
+        auto collected = TRY(list_doomed(repository_, stop_));
+        doomed_ = collected.packs();
+        doomed_lists_ = collected.keys();
         auto named = index_->packs();
         for (std::size_t number = 0; number < named.size(); ++number) {
             auto const& pack = named[number];
@@ -90,7 +91,7 @@ class Repairer {
             auto present = packs_.find(pack.id);
             auto const* mark = marks_.find(pack.id);
             auto given_up = mark != nullptr && mark->verdict == PackVerdict::given_up;
-            if (present == packs_.end() && !given_up) {
+            if (present == packs_.end() && !given_up && !doomed_.contains(pack.id)) {
                 bad_.emplace(pack.id, Error{ErrorKind::not_found,
                                             fmt::format("the pack is missing, with {} chunks", pack.chunks), {}});
             }
@@ -106,7 +107,7 @@ class Repairer {
     Result<void> look_again(PackId const& id, std::uint64_t size) {
         if (bad_.contains(id)) return {};
         auto bytes = read_around_damage(store_, id, size, stop_);
-        if (!bytes && !is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
+        if (!bytes && !is_local(bytes.error().kind)) return fail(std::move(bytes.error()));
         if (!bytes) {
             bad_.emplace(id, std::move(bytes.error()));
             return {};
@@ -135,7 +136,7 @@ class Repairer {
         for (auto const& [id, size] : packs_) {
             if (records_.contains(id)) continue;
             auto bytes = read_around_damage(store_, id, size, stop_);
-            if (!bytes && !is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
+            if (!bytes && !is_local(bytes.error().kind)) return fail(std::move(bytes.error()));
             if (!bytes) continue;
             // Never what its writer says of it alone: whoever has a writer's key could make this one vouch for
             // garbage.
@@ -162,7 +163,7 @@ class Repairer {
         for (auto const& segment : index_->damaged()) {
             ObjectKey key(segment.key);
             auto object = store_.get(key, stop_);
-            if (!object && !is_lost(object.error().kind)) return fail(std::move(object.error()));
+            if (!object && !is_local(object.error().kind)) return fail(std::move(object.error()));
             // One that is whole and does not open may be signed by somebody whose certificate is damaged: that
             // can still be mended.
             if (object && segment_key(*object) == key) {
@@ -186,7 +187,7 @@ class Repairer {
                              PackDirectory const& directory, std::map<ChunkId, Bytes>& good) {
         if (!packs_.contains(id)) return {};
         auto bytes = read_around_damage(store_, id, size, stop_);
-        if (!bytes && !is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
+        if (!bytes && !is_local(bytes.error().kind)) return fail(std::move(bytes.error()));
         auto key = PackKey::derive(repository_.id(), data_, header);
         if (!bytes || !key) return {};
         auto const* chunk = directory.chunks.data();
@@ -211,11 +212,11 @@ class Repairer {
         return {};
     }
 
-    // Whether the chunk lies in another pack that is known to be whole.
+    // Whether the chunk lies in another pack that is known to be whole, and that no collection is about to delete.
     bool is_safe_without(PackId const& id, ChunkId const& chunk) {
         if (writer_.has(chunk)) return true;
         for (auto const& location : index_->find(chunk)) {
-            if (location.pack == id || bad_.contains(location.pack)) continue;
+            if (location.pack == id || bad_.contains(location.pack) || doomed_.contains(location.pack)) continue;
             auto present = packs_.find(location.pack);
             if (present == packs_.end() || present->second != location.pack_bytes) continue;
             if (is_proven_pack(location.pack_number)) return true;
@@ -286,7 +287,7 @@ class Repairer {
         if (!fetch_) fetch_ = TRY(repository_.begin_fetch({}, stop_));
         auto bytes = fetch_->chunk(id, stop_);
         if (bytes) return std::optional<Bytes>(std::move(*bytes));
-        if (!is_lost(bytes.error().kind)) return fail(std::move(bytes.error()));
+        if (!is_local(bytes.error().kind)) return fail(std::move(bytes.error()));
         return std::optional<Bytes>();
     }
 
@@ -294,14 +295,22 @@ class Repairer {
         new_marks_.push_back({.pack = id, .record = record, .verdict = verdict, .time = {}});
     }
 
-    // Invariant: stored and named, then marked, then removed.
+    // Invariant: stored and named, then marked, then removed. A collection that doomed something meanwhile may
+    // have doomed what a pack was given up for.
     Result<void> finish() {
         if (options_.dry_run) return {};
         auto packs = TRY(writer_.flush());
         for (auto const& pack : packs) note(pack.id, PackVerdict::whole, pack_record_hash(pack));
-        for (auto const& id : given_up_) note(id, PackVerdict::given_up, {});
+        auto collected = !given_up_.empty() && TRY(list_doomed_keys(store_, stop_)) != doomed_lists_;
+        if (!collected) {
+            for (auto const& id : given_up_) note(id, PackVerdict::given_up, {});
+        }
         TRY(renew());
         TRY(store_marks(repository_, std::move(new_marks_), marks_, stop_));
+        if (collected) {
+            return fail(ErrorKind::unsafe, "garbage was collected meanwhile, so no pack is given up",
+                        "run the repair again: what it stored is found again");
+        }
         for (auto const& id : given_up_) TRY(store_.remove(pack_key(id), stop_).within("remove " + pack_key(id).text()));
         return {};
     }
@@ -330,6 +339,8 @@ class Repairer {
     std::map<std::size_t, bool> proven_;                    // by number: what was asked for
     std::map<PackId, PackSummary> unnamed_;                 // damaged, but with a directory that opens
     std::map<PackId, Error> bad_;
+    std::set<PackId> doomed_;            // or deleted lately, by a collection
+    std::set<std::string> doomed_lists_;  // that say so
     std::vector<PackId> given_up_;
     std::vector<PackMark> new_marks_;
     FrameScratch scratch_;

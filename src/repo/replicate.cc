@@ -27,6 +27,9 @@ constexpr std::uint64_t kCopyMemoryStep = 1u << 20;
 constexpr ObjectRoom kRooms[] = {ObjectRoom::key,   ObjectRoom::config,  ObjectRoom::pack, ObjectRoom::index,
                                  ObjectRoom::wal,   ObjectRoom::point, ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log};
 
+// What a collector or a writer says of the one store is not true of the other.
+bool is_copied(ObjectRoom room) { return std::ranges::find(kRooms, room) != std::end(kRooms); }
+
 using Sizes = std::map<std::string, std::uint64_t>;
 
 // points/<dataset tag>/<time>-<point id>
@@ -110,7 +113,7 @@ class Replicator {
         Work work;
         for (auto const& [key, size] : source) {
             auto room = room_of(key);
-            if (room == ObjectRoom::lease || room == ObjectRoom::proven || room == ObjectRoom::unknown) continue;
+            if (!is_copied(room)) continue;
             Item item{key, size, {}};
             if (auto found = copy.find(key); found != copy.end()) item.there = found->second;
             if (item.there == size && !options_.compare) {

@@ -99,7 +99,6 @@ class StoredRepository : public Repository {
     Result<void> is_certified(std::stop_token stop);
     bool clock_is_behind(Time known);
     Time last_own_entry() const;
-    Result<void> no_collection_runs(std::stop_token stop);
     Result<Logs> read_logs_checked(Scope scope, std::stop_token stop);
     Result<LogHead> note_in_log(LogNote const& note, std::stop_token stop);
     Result<PointList> list_points(std::optional<DatasetTag> dataset, std::stop_token stop);
@@ -179,17 +178,6 @@ Result<void> StoredRepository::is_certified(std::stop_token stop) {
         return fail(ErrorKind::damaged,
                     key_object_key(keys_.id) + ": is not this key's certificate");
     return {};
-}
-
-// Version 1 of the program does not collect garbage, and does not know how to write beside one that
-// does: reusing a chunk of a doomed pack would lose it.
-Result<void> StoredRepository::no_collection_runs(std::stop_token stop) {
-    auto visit = [](ObjectInfo const&) -> Result<void> {
-        return fail(ErrorKind::unsafe,
-                    "garbage is being collected by a later version of this program",
-                    "update holdfast on this machine");
-    };
-    return store_.list("doomed/", visit, stop);
 }
 
 Result<Logs> StoredRepository::read_logs_checked(Scope scope, std::stop_token stop) {
@@ -475,8 +463,9 @@ Result<std::optional<Time>> StoredRepository::give_receipt(PointId const& point,
 Result<std::unique_ptr<Ingest>> StoredRepository::begin_ingest(IngestLimits limits,
                                                                std::stop_token stop) {
     TRY(may_write(stop));
-    TRY(no_collection_runs(stop));
     TRY(read_logs_checked(Scope::ends, stop));
+    // The lease before anything is relied on: a collector that does not see it has doomed its packs
+    // before, and this writer sees that.
     auto lease = TRY(Lease::acquire(store_, keys_, world_.clock, world_.random, stop));
     auto ingest = TRY(make_ingest(*this, limits, stop));
     return with_lease(std::move(ingest), std::move(lease), stop);
@@ -484,14 +473,22 @@ Result<std::unique_ptr<Ingest>> StoredRepository::begin_ingest(IngestLimits limi
 
 Result<PointInfo> StoredRepository::publish(Ingest& ingest, RecoveryPoint point,
                                             std::stop_token stop) {
-    // Invariant: packs, then the index that names them, then the point that needs both, then the
-    // log entry that promises the point, then we tell. A crash between any two leaves garbage or an
-    // unconfirmed point, never a promise without what it needs.
+    // Invariant: packs, then the index that names them, then the point that needs both; then a look at
+    // what is doomed; then the log entry that promises the point; then we tell. A crash between any two
+    // leaves garbage or an unconfirmed point, never a promise without what it needs. A collector that
+    // dooms a pack after our look lists the points after that, and so sees this one.
     TRY(may_write(stop));
     TRY(ingest.flush());
     auto sealed = seal_point(point, keys_, world_.random);
     TRY(store_.put(ObjectKey(sealed.key), sealed.object, stop).within(sealed.key));
-    TRY(no_collection_runs(stop));
+    auto secured = ingest.secure(stop);
+    if (!secured) {
+        // It may lack what it needs: better nothing than that. One that cannot be removed stays
+        // unconfirmed.
+        if (secured.error().kind == ErrorKind::unsafe)
+            (void)store_.remove(ObjectKey(sealed.key), {});
+        return fail(std::move(secured).error());
+    }
     LogNote note{LogAction::made, sealed.id, dataset_tag(keys_, point.dataset), point.time,
                  world_.clock.now()};
     TRY(note_in_log(note, stop));

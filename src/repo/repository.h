@@ -19,6 +19,9 @@
 
 namespace holdfast {
 
+// Lists and segments are replaced by newer ones: who finds gone what it has just listed looks again, so often.
+inline constexpr int kLooksMax = 8;
+
 // What the repository needs of the world, so that a simulator can give it another one. Outlives it.
 struct RepositoryWorld {
     Clock& clock;
@@ -71,7 +74,8 @@ class Repository {
     // gone. key_refused without a writer's key; damaged when the repository went back in time.
     virtual Result<std::unique_ptr<Ingest>> begin_ingest(IngestLimits limits, std::stop_token stop) = 0;
     // Flushes, then stores the point, then the log entry (and, as admin, the receipt), in this order.
-    // When it returns, the point is acknowledged.
+    // When it returns, the point is acknowledged. `unsafe` when garbage collection took what it needs, or
+    // the lease lapsed: the capture has to be done again, with another Ingest.
     virtual Result<PointInfo> publish(Ingest& ingest, RecoveryPoint point, std::stop_token stop) = 0;
 
     // Drops points for good: notes each in this bundle's log, then removes its object and receipt; the

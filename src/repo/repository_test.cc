@@ -7,6 +7,7 @@
 
 #include "repo/certificates.h"
 #include "repo/config.h"
+#include "repo/doomed.h"
 #include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/receipt.h"
@@ -518,11 +519,133 @@ TEST_F(RepositoryTest, WritersWithOneBundleAtOnceAllGetTheirEntries) {
     EXPECT_THAT(store.keys(log_prefix(admin.id)), SizeIs(3 * kEach));
 }
 
-TEST_F(RepositoryTest, GarbageCollectionOfALaterVersionStopsWriters) {
+// What a collector says: these packs are about to go.
+std::string doom(RepositoryTest& test, Repository& repository, std::vector<PackId> const& packs) {
+    DoomedList list{test.clock.now(), {}, {}};
+    for (auto const& pack : packs) list.packs.push_back({pack, test.clock.now(), false});
+    auto object = repository.seal(DocumentKind::doomed, encode(list));
+    auto key = doomed_key(object);
+    EXPECT_TRUE(repository.store().put(ObjectKey(key), object, {}));
+    return key;
+}
+std::vector<PackId> packs_of(TestStore& store) {
+    std::vector<PackId> packs;
+    for (auto const& key : store.keys("packs/")) packs.push_back(*pack_of(ObjectKey(key)));
+    return packs;
+}
+
+TEST_F(RepositoryTest, AWriterThatCannotTellWhatIsDoomedDoesNotWrite) {
     back_up(*open(admin), "db");
     store.objects["doomed/x"] = {};
     EXPECT_EQ(open(admin)->begin_ingest({}, {}).error().kind, ErrorKind::unsafe);
     EXPECT_TRUE(open(admin)->points({}));
+    store.objects.erase("doomed/x");
+    auto key = doom(*this, *open(admin), {});
+    EXPECT_TRUE(open(admin)->begin_ingest({}, {}));
+    store.objects[key].back() ^= 1;
+    EXPECT_EQ(open(admin)->begin_ingest({}, {}).error().kind, ErrorKind::unsafe);
+}
+
+TEST_F(RepositoryTest, OnlyAnAdminDooms) {
+    auto writer = add(Role::writer);
+    auto object = seal_document(DocumentKind::doomed, admin, encode(DoomedList{}), random);
+    // The same under a writer's name: whoever signs is in the envelope.
+    auto forged = admin.clone();
+    forged.id = writer.id;
+    forged.sign = std::move(writer.sign);
+    object = seal_document(DocumentKind::doomed, forged, encode(DoomedList{}), random);
+    store.objects[doomed_key(object)] = object;
+    auto begun = open(admin)->begin_ingest({}, {});
+    EXPECT_EQ(begun.error().kind, ErrorKind::unsafe);
+    EXPECT_THAT(begun.error().message, HasSubstr("may not sign"));
+}
+
+TEST_F(RepositoryTest, NothingIsReusedOfADoomedPack) {
+    auto repository = open(admin);
+    back_up(*repository, "db", "the same");
+    auto packs = packs_of(store);
+    doom(*this, *repository, packs);
+    back_up(*open(admin), "db", "the same");
+    EXPECT_GT(packs_of(store).size(), packs.size());
+    // And once there is a copy, nothing is stored a third time.
+    auto before = packs_of(store).size();
+    back_up(*open(admin), "db", "the same");
+    EXPECT_EQ(packs_of(store).size(), before);
+}
+
+// Of what was doomed while a backup ran, a reader stores again what it reused; a writer publishes nothing.
+TEST_F(RepositoryTest, WhatWasDoomedMeanwhileIsStoredAgainBeforeItIsPromised) {
+    for (bool gone : {false, true}) {
+        for (bool reads : {true, false}) {
+            auto keys = add(reads ? Role::writer | Role::reader : static_cast<Roles>(Role::writer));
+            auto name = std::string("db") + (gone ? "1" : "0") + (reads ? "1" : "0");
+            back_up(*open(keys), name, name);
+            auto repository = open(keys);
+            auto ingest = repository->begin_ingest({}, {}).value();
+            auto stream = ingest->open_stream(ChunkKind::tree, {});
+            ASSERT_TRUE(stream->append(as_bytes(name)));
+            RecoveryPoint point;
+            point.dataset = name;
+            point.time = clock.now() + std::chrono::seconds(1);
+            point.tree = stream->finish().value();
+            auto packs = packs_of(store);
+            doom(*this, *open(admin), packs);
+            if (gone) {
+                for (auto const& pack : packs) store.objects.erase(pack_key(pack).text());
+            }
+            auto published = repository->publish(*ingest, point, {});
+            if (!reads || gone) {
+                ASSERT_FALSE(published);
+                EXPECT_EQ(published.error().kind, ErrorKind::unsafe);
+                EXPECT_THAT(store.keys("points/" + dataset_tag(keys, name).hex()), SizeIs(1));
+                continue;
+            }
+            ASSERT_TRUE(published) << published.error().message;
+            // What the collector doomed may go now.
+            for (auto const& pack : packs) store.objects.erase(pack_key(pack).text());
+            auto reader = open(admin);
+            auto fetch = reader->begin_fetch({}, {}).value();
+            EXPECT_EQ(as_text(fetch->content(point.tree, 1000, {}).value()), name);
+        }
+    }
+}
+
+// A pack that was deleted and whose entry is gone: only a clock that jumped makes that.
+TEST_F(RepositoryTest, WhatIsGoneWithoutATraceIsNoticedByTheNamesOfTheLists) {
+    back_up(*open(admin), "db");
+    auto repository = open(admin);
+    auto ingest = repository->begin_ingest({}, {}).value();
+    auto stream = ingest->open_stream(ChunkKind::tree, {});
+    ASSERT_TRUE(stream->append(as_bytes("content")));
+    RecoveryPoint point;
+    point.dataset = "db";
+    point.time = clock.now() + std::chrono::seconds(1);
+    point.tree = stream->finish().value();
+    for (auto const& pack : packs_of(store)) store.objects.erase(pack_key(pack).text());
+    doom(*this, *open(admin), {});  // the last list says nothing any more
+    EXPECT_EQ(repository->publish(*ingest, point, {}).error().kind, ErrorKind::unsafe);
+}
+
+TEST_F(RepositoryTest, AReaderFindsWhatWasMovedWhileItReads) {
+    auto info = back_up(*open(admin), "db", "moved");
+    auto reader = open(admin);
+    auto fetch = reader->begin_fetch({}, {}).value();
+    auto old = packs_of(store);
+    auto segments = store.keys("index/");
+    doom(*this, *open(admin), old);
+    back_up(*open(admin), "other", "moved");  // stores it in another pack
+    for (auto const& pack : old) store.objects.erase(pack_key(pack).text());
+    for (auto const& key : segments) store.objects.erase(key);
+    EXPECT_EQ(as_text(fetch->content(info.point.tree, 1000, {}).value()), "moved");
+    auto again = reader->begin_fetch({}, {}).value();
+    auto heard = std::make_shared<std::string>();
+    ASSERT_TRUE(again->chunks(std::vector{*info.point.tree.extents[0].chunk},
+                              [&](std::size_t, Result<ByteView> const& bytes) -> Result<void> {
+                                  if (bytes) *heard = as_text(*bytes);
+                                  return {};
+                              },
+                              {}));
+    EXPECT_EQ(*heard, "moved");
 }
 
 TEST_F(RepositoryTest, ALapsedLeaseIsNotPublished) {

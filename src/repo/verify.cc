@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "repo/certificates.h"
+#include "repo/doomed.h"
 #include "repo/index.h"
 #include "repo/mend.h"
 #include "repo/object_check.h"
@@ -103,6 +104,7 @@ class Verifier {
                         logs_.insert(key);
                         break;
                     case ObjectRoom::index:
+                    case ObjectRoom::reserve:
                         break;
                     case ObjectRoom::unknown:
                         found_.unknown.push_back(key);
@@ -191,6 +193,9 @@ class Verifier {
     }
 
     Result<void> check_packs_present() {
+        // What garbage collection removes while we look is no damage: points have it elsewhere, or there
+        // is none that needs it.
+        auto collected = TRY(list_doomed(repository_, stop_)).packs();
         for (auto const& [id, numbers] : numbers_) {
             auto present = packs_.find(id);
             for (auto number : numbers) {
@@ -198,7 +203,7 @@ class Verifier {
                 if (present != packs_.end() && present->second == pack.bytes) continue;
                 auto gone = present == packs_.end();
                 auto const* mark = marks_.find(id);
-                if (gone && mark != nullptr && mark->verdict == PackVerdict::given_up) {
+                if (gone && (collected.contains(id) || (mark != nullptr && mark->verdict == PackVerdict::given_up))) {
                     // A repair has stored elsewhere what it held.
                     lose_pack(number);
                     continue;
@@ -268,6 +273,11 @@ class Verifier {
         std::vector<std::uint32_t> numbers;
         if (auto named = numbers_.find(id); named != numbers_.end()) numbers = named->second;
         if (!got && !is_damage(got.error().kind)) return fail(std::move(got.error()).within("read " + key.text()));
+        // A collection deletes what was doomed before: no point needs it, or it lies elsewhere, too.
+        if (!got && got.error().kind == ErrorKind::not_found && TRY(list_doomed(repository_, stop_)).packs().contains(id)) {
+            for (auto number : numbers) lose_pack(number);
+            return {};
+        }
         PackReport report;
         if (got) {
             report = check_pack(object, id, repository_.id(), data_, id_key_);
@@ -349,10 +359,11 @@ class Verifier {
         for (auto const& key : documents_) {
             if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
             auto checked = check_object(repository_, lookup_, key, stop_);
-            // A lease that is renewed or ends meanwhile is no damage, nor are proofs that newer ones replace, nor
-            // parts of a log whose whole segment is stored by now.
+            // A lease that is renewed or ends meanwhile is no damage, nor are proofs and lists of doomed packs that
+            // newer ones replace, nor parts of a log whose whole segment is stored by now.
             auto room = room_of(key);
-            auto passing = room == ObjectRoom::lease || room == ObjectRoom::proven || room == ObjectRoom::wal;
+            auto passing = room == ObjectRoom::lease || room == ObjectRoom::proven || room == ObjectRoom::doomed ||
+                           room == ObjectRoom::wal;
             auto ended = !checked && passing &&
                          checked.error().kind == ErrorKind::not_found;
             if (!checked && !ended) {

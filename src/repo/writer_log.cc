@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "repo/json_object.h"
+#include "repo/reserve.h"
 
 namespace holdfast {
 namespace {
@@ -275,7 +276,10 @@ Result<LogHead> append_to_log(Store& store, KeyBundle const& keys, Random& rando
     entry.time = note.time;
     auto object = seal_log_entry(entry, keys, random);
     auto key = log_key(keys.id, entry.n);
-    TRY(store.put(ObjectKey(key), object, stop).within(key));
+    // A disk that is full can only be emptied after an entry says what is dropped.
+    auto stored = note.action == LogAction::dropped ? put_from_reserve(store, ObjectKey(key), object, stop)
+                                                    : store.put(ObjectKey(key), object, stop);
+    TRY(std::move(stored).within(key));
     return LogHead{entry.n, sha256(object)};
 }
 

@@ -47,6 +47,8 @@ class FaultyStore : public Store {
                       std::function<Result<void>(ObjectInfo const&)> const& visit,
                       std::stop_token stop) override;
     Result<void> remove(ObjectKey const& key, std::stop_token stop) override;
+    bool room_ends() const override { return inner_.room_ends(); }
+    Duration listing_lag() const override { return inner_.listing_lag(); }
     std::string describe() const override { return "faulty " + inner_.describe(); }
 
   private:

@@ -82,6 +82,11 @@ class Store {
     // Removes the object; one that is not there is a success.
     virtual Result<void> remove(ObjectKey const& key, std::stop_token stop) = 0;
 
+    // Whether its room ends, as a disk's does.
+    virtual bool room_ends() const { return false; }
+    // How long what was put or removed may still be missing from, or show in, a listing.
+    virtual Duration listing_lag() const { return {}; }
+
     // For messages: "/backups/main", "s3://bucket/prefix". Never a secret.
     virtual std::string describe() const = 0;
 };

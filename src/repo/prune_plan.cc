@@ -1,0 +1,145 @@
+#include "repo/prune_plan.h"
+
+#include <algorithm>
+
+namespace holdfast {
+
+Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& packs)
+    : named_(index.packs()), index_(index), live_(live) {
+    std::vector<std::uint32_t> order, others;
+    for (std::uint32_t i = 0; i < named_.size(); ++i) {
+        auto listed = packs.find(named_[i].id);
+        auto stands = listed != packs.end() && listed->second.bytes == named_[i].bytes &&
+                      !listed->second.doomed && !listed->second.damaged && !listed->second.suspect;
+        (stands ? order : others).push_back(i);
+    }
+    // Proven ones first. Among the others the one with the smaller name: two collectors choose alike.
+    std::ranges::sort(order, {}, [&](std::uint32_t i) {
+        return std::tuple(named_[i].writer != kProven, named_[i].id, named_[i].writer);
+    });
+    for (auto number : order) {
+        auto const& pack = named_[number];
+        Use use{.live = 0, .total = 0, .named = true};
+        for (auto const& chunk : index_.directory(number).chunks) {
+            use.total += chunk.length;
+            if (!live_.contains(chunk.id)) continue;
+            auto [first, is_new] = first_.emplace(chunk.id, number);
+            auto const& kept = named_[first->second];
+            auto stays = is_new || kept.id == pack.id;
+            if (!stays && kept.writer != kProven && kept.writer != pack.writer) {
+                more_.emplace(chunk.id, number);
+                stays = true;
+            }
+            if (stays) use.live += chunk.length;
+        }
+        // A pack that several segments name counts as the one that needs it most says.
+        auto& known = uses_[pack.id];
+        if (!known.named || use.share() > known.share()) known = use;
+    }
+    for (auto number : others) {
+        auto const& pack = named_[number];
+        auto listed = packs.find(pack.id);
+        uses_[pack.id].named = true;
+        for (auto const& chunk : index_.directory(number).chunks) {
+            if (!live_.contains(chunk.id) || first_.contains(chunk.id)) continue;
+            if (listed == packs.end()) {
+                missed_.insert(pack.id);
+            } else if (listed->second.doomed) {
+                stranded_.insert(pack.id);
+            } else if (listed->second.suspect) {
+                irreplaceable_.insert(pack.id);
+            }
+            break;
+        }
+    }
+}
+
+bool Keepers::keeps(std::size_t pack_number, ChunkId const& chunk) const {
+    auto first = first_.find(chunk);
+    if (first == first_.end()) return false;
+    auto const& pack = named_[pack_number];
+    if (named_[first->second].id == pack.id) return true;
+    auto [begin, end] = more_.equal_range(chunk);
+    return std::any_of(begin, end, [&](auto const& one) { return named_[one.second].id == pack.id; });
+}
+
+std::optional<PackId> Keepers::keeper(ChunkId const& chunk) const {
+    auto first = first_.find(chunk);
+    if (first == first_.end()) return {};
+    return named_[first->second].id;
+}
+
+Keepers::Use Keepers::use(PackId const& pack) const {
+    auto found = uses_.find(pack);
+    return found == uses_.end() ? Use{} : found->second;
+}
+
+std::set<PackId> Keepers::depended_on(std::set<PackId> const& doomed) const {
+    std::set<PackId> packs;
+    for (std::size_t number = 0; number < named_.size(); ++number) {
+        if (!doomed.contains(named_[number].id)) continue;
+        for (auto const& chunk : index_.directory(number).chunks) {
+            if (!live_.contains(chunk.id)) continue;
+            if (auto kept = keeper(chunk.id)) packs.insert(*kept);
+        }
+    }
+    return packs;
+}
+
+PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanLimits const& limits) {
+    PrunePlan plan;
+    struct Candidate {
+        PackId id;
+        double share;
+        std::uint64_t bytes, dead;
+    };
+    std::vector<Candidate> candidates;
+    std::uint64_t standing = 0, dead = 0;
+    auto budget = limits.repack_bytes_max;
+    for (auto const& [id, pack] : packs) {
+        if (pack.doomed) {
+            if (keepers.stranded().contains(id)) {
+                if (pack.bytes <= budget) {
+                    budget -= pack.bytes;
+                    plan.rescue.push_back(id);
+                }
+            } else if (pack.due) {
+                plan.remove.push_back(id);
+            } else {
+                ++plan.waiting;
+            }
+            continue;
+        }
+        auto use = keepers.use(id);
+        // Of a damaged pack nobody can say what another reader, or another copy, still gets from it.
+        if (pack.damaged || keepers.irreplaceable().contains(id)) {
+            standing += pack.bytes;
+            continue;
+        }
+        if (use.live == 0) {
+            if (pack.young) {
+                ++plan.young;
+            } else {
+                plan.doom.push_back(id);
+            }
+            continue;
+        }
+        auto unused = static_cast<std::uint64_t>(static_cast<double>(pack.bytes) * (1 - use.share()));
+        standing += pack.bytes;
+        dead += unused;
+        if (use.live < use.total && !pack.young) candidates.push_back({id, use.share(), pack.bytes, unused});
+    }
+    std::ranges::sort(candidates, {}, [](Candidate const& one) { return std::tuple(one.share, one.id); });
+    for (auto const& one : candidates) {
+        if (static_cast<double>(dead) <= limits.unused_max * static_cast<double>(standing)) break;
+        if (one.bytes > budget) continue;
+        budget -= one.bytes;
+        plan.repack.push_back(one.id);
+        dead -= one.dead;
+        standing -= one.dead;
+    }
+    plan.unused_bytes = dead;
+    return plan;
+}
+
+}  // namespace holdfast
