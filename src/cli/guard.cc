@@ -8,7 +8,9 @@
 #include "cli/exit_code.h"
 #include "cli/json.h"
 #include "cli/workspace_options.h"
+#include "datasets/receive_log.h"
 #include "guard/back_up_duty.h"
+#include "guard/log_duty.h"
 #include "guard/objective_duty.h"
 #include "guard/replicate_duty.h"
 #include "steps/alarm.h"
@@ -54,7 +56,7 @@ Duration objectives_every(Plan const& plan) {
 // What this version can keep of the plan; what it can't is said, not silently left out. A wrong key is told now and
 // not at three in the morning; a repository that does not answer may do so later.
 Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace, Invocation& invocation,
-                                                            guard::BackUpTurn& turn) {
+                                                            guard::BackUpTurn& turn, guard::StreamedLogs& logs) {
     auto const* plan = TRY(workspace.plan());
     std::vector<std::unique_ptr<guard::Duty>> duties;
     for (auto const& dataset : plan->datasets) {
@@ -67,18 +69,28 @@ Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace
                                                              : "this version cannot back it up"));
             continue;
         }
+        bool streamed = dataset.wal == plan::WalMode::stream;
+        if (streamed && invocation.has("once")) {
+            invocation.output.warning(fmt::format("the log of '{}' is not streamed with --once", printable(dataset.name)));
+            streamed = false;
+        }
         for (auto const& repository : TRY(workspace.targets(dataset))) {
             auto opened = workspace.repository(repository, Role::writer, invocation.stop);
             if (!opened && opened.error().kind != ErrorKind::unreachable && opened.error().kind != ErrorKind::io)
                 return fail(std::move(opened.error()));
-            duties.push_back(guard::make_back_up_duty(workspace, dataset, repository, *every, turn));
+            guard::StreamedLog* log = nullptr;
+            if (streamed && repository == TRY(log_repository(workspace, dataset))) {
+                log = (logs[dataset.name] = std::make_unique<guard::StreamedLog>()).get();
+                duties.push_back(guard::make_log_duty(workspace, dataset, repository, *log));
+            }
+            duties.push_back(guard::make_back_up_duty(workspace, dataset, repository, *every, turn, log));
         }
     }
     for (auto const& repository : plan->repositories) {
         if (!repository.copy_of.empty()) duties.push_back(guard::make_replicate_duty(workspace, repository));
     }
     if (duties.empty()) return fail(ErrorKind::usage, "the plan has nothing that this version could keep");
-    duties.push_back(guard::make_objective_duty(workspace, objectives_every(*plan)));
+    duties.push_back(guard::make_objective_duty(workspace, objectives_every(*plan), logs));
     return duties;
 }
 
@@ -105,8 +117,9 @@ Result<int> run_guard(Invocation& invocation) {
             output.warning("an earlier run was interrupted: " + id);
     }
     guard::BackUpTurn turn;
+    guard::StreamedLogs logs;
     auto tell = TRY(teller(*plan, invocation));
-    auto duties = TRY(duties_of(*workspace, invocation, turn));
+    auto duties = TRY(duties_of(*workspace, invocation, turn, logs));
     auto& clock = workspace->clock();
     auto kept = guard::keep(std::move(duties), clock, manager,
                             {.state = workspace->state(),
@@ -123,14 +136,14 @@ Result<int> run_guard(Invocation& invocation) {
 
 Command guard_command() {
     return {.name = "guard",
-            .summary = "the daemon: makes points when they are due, keeps copies up to date, raises alarms",
+            .summary = "the daemon: makes points when they are due, streams logs, keeps copies up to date, raises alarms",
             .details =
                 "Keeps the plan until it is stopped (SIGTERM, Ctrl-C): a point of each dataset as often as `every` or its "
-                "objective asks, each copy (`copy_of`) up to date, the age of the newest points against their "
-                "objectives. What fails is tried again and told by mail to `notify.alarms`, once, and once more when "
-                "it is over. What was missed while it was down is made up for at once. One guard for each state "
-                "directory; another one ends with exit code 10. It needs its keys without a person: `key:` in the "
-                "plan, --key or --password-file.",
+                "objective asks, the log of each with `wal: stream`, each copy (`copy_of`) up to date, the age of the "
+                "newest points against their objectives. What fails is tried again and told by mail to `notify.alarms`, "
+                "once, and once more when it is over. What was missed while it was down is made up for at once. One guard "
+                "for each state directory; another one ends with exit code 10. It needs its keys without a person: `key:` "
+                "in the plan, --key or --password-file.",
             .arguments = {},
             .options = {{.flag = "--once", .help = "do what is due now, and end (for cron)"}},
             .run = run_guard};

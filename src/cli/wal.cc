@@ -9,9 +9,9 @@
 #include "cli/exit_code.h"
 #include "cli/json.h"
 #include "cli/workspace_options.h"
+#include "datasets/receive_log.h"
 #include "formats/pg_lsn.h"
 #include "repo/wal_log.h"
-#include "sources/postgres/wal_receive.h"
 
 namespace holdfast::cli {
 namespace {
@@ -37,7 +37,8 @@ void show(Output& output, postgres::WalEvent const& event) {
                                    {"alarm", event.alarm},
                                    {"timeline", event.timeline},
                                    {"durable", to_text(event.durable)},
-                                   {"server", to_text(event.server)}}
+                                   {"server", to_text(event.server)},
+                                 {"complete", event.complete ? nlohmann::json(to_rfc3339(*event.complete)) : nlohmann::json()}}
                         .dump());
 }
 
@@ -54,18 +55,12 @@ Result<int> run_receive(Invocation& invocation) {
     keep_memory_small();
     auto workspace = TRY(open_workspace(invocation));
     auto dataset = TRY(postgres_dataset(*workspace, invocation));
-    auto targets = TRY(workspace->targets(dataset));
-    // A position is acknowledged when it is durable in one place; copies follow by `replicate`.
-    auto* repository = TRY(workspace->repository(targets.front(), Role::writer, invocation.stop));
-    postgres::WalReceiveOptions options{.conninfo = dataset.connect, .dataset = dataset.name};
+    postgres::WalReceiveOptions options{.conninfo = {}, .dataset = {}};
     options.slot = invocation.value("slot").value_or("");
     options.catch_up = invocation.has("catch-up");
-    options.spool = workspace->state() / repository->id().hex() / "wal-spool" /
-                    dataset_tag(repository->keys(), dataset.name).hex();
     if (auto text = invocation.value("spool")) options.spool_bytes_max = TRY(parse_bytes(*text).within("--spool"));
-    if (options.spool_bytes_max == 0) options.spool.clear();
     options.tell = [&](postgres::WalEvent const& event) { show(invocation.output, event); };
-    TRY(postgres::receive_wal(*repository, options, invocation.stop));
+    TRY(receive_log(*workspace, dataset, std::move(options), invocation.stop));
     return kDone;
 }
 

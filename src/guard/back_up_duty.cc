@@ -33,9 +33,10 @@ std::string concern_of(BackedUp const& done, std::vector<std::string> const& war
 
 class BackUpDuty : public Duty {
   public:
-    BackUpDuty(Workspace& workspace, plan::Dataset dataset, std::string repository, Duration every, BackUpTurn& turn)
+    BackUpDuty(Workspace& workspace, plan::Dataset dataset, std::string repository, Duration every, BackUpTurn& turn,
+               StreamedLog* log)
         : workspace_(workspace), dataset_(std::move(dataset)), repository_(std::move(repository)), every_(every),
-          turn_(turn) {}
+          turn_(turn), log_(log) {}
 
     std::string name() const override {
         return fmt::format("backup of '{}' in '{}'", printable(dataset_.name), printable(repository_));
@@ -51,14 +52,18 @@ class BackUpDuty : public Duty {
         return found->points.back().point.time;
     }
 
-    Result<Outcome> run(std::stop_token stop) override {
+    bool asked_for() const override { return log_ && log_->base_is_wanted(); }
+
+    Result<Outcome> run(Tell const&, std::stop_token stop) override {
         std::unique_lock turn(turn_.mutex, std::defer_lock);
         while (!turn.try_lock_for(kTurnLookedAtEvery)) {
             if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
         }
         std::vector<std::string> warnings;
         auto warn = [&](std::string const& text) { warnings.push_back(text); };
+        auto begun = log_ ? log_->base_begins() : 0;
         auto done = TRY(back_up(workspace_, dataset_, repository_, {}, warn, stop));
+        if (log_) log_->base_is_made(begun);
         if (auto kept = store_self(workspace_, repository_, stop); !kept)
             warnings.push_back("plan and catalog could not be stored for `rescue`: " + kept.error().message);
         auto const& point = done.point.point;
@@ -73,13 +78,14 @@ class BackUpDuty : public Duty {
     std::string repository_;
     Duration every_;
     BackUpTurn& turn_;
+    StreamedLog* const log_;
 };
 
 }  // namespace
 
 std::unique_ptr<Duty> make_back_up_duty(Workspace& workspace, plan::Dataset dataset, std::string repository, Duration every,
-                                        BackUpTurn& turn) {
-    return std::make_unique<BackUpDuty>(workspace, std::move(dataset), std::move(repository), every, turn);
+                                        BackUpTurn& turn, StreamedLog* log) {
+    return std::make_unique<BackUpDuty>(workspace, std::move(dataset), std::move(repository), every, turn, log);
 }
 
 }  // namespace holdfast::guard

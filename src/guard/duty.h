@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,8 +15,13 @@ class Duty {
   public:
     struct Outcome {
         std::string text = {};     // what was done, for the log; empty: nothing worth a line
-        std::string concern = {};  // what is wrong although it was done; empty: nothing
+        // What is wrong although it was done; empty: nothing; nullopt: what was wrong may still be.
+        std::optional<std::string> concern = std::string();
+        // Of what the concern is, where a duty can have several at a time: each begins and ends on its own.
+        std::string about = {};
     };
+    // Hears how it stands while a duty that takes months is being done. From any thread.
+    using Tell = std::function<void(Outcome const&)>;
 
     virtual ~Duty() = default;
     // "backup of 'models' in 'primary'": names it in logs and alarms, unique in a guard.
@@ -23,8 +29,10 @@ class Duty {
     virtual Duration every() const = 0;
     // When it last began to be done with success, as far as is remembered from before this guard.
     virtual std::optional<Time> last() = 0;
+    // Somebody asks for it: it is due now, however long ago it was done. Asked from another thread than run().
+    virtual bool asked_for() const { return false; }
     // Does it once. May be repeated after any failure.
-    virtual Result<Outcome> run(std::stop_token stop) = 0;
+    virtual Result<Outcome> run(Tell const& tell, std::stop_token stop) = 0;
 };
 
 // The first repetition after a failure comes after this, each further one after twice as long, never later than the

@@ -21,22 +21,17 @@ class Keeper {
 
     // Does it once: log, alarms.
     Result<void> attempt(Duty& duty, std::stop_token stop) {
-        auto done = duty.run(stop);
-        if (!done && done.error().kind == ErrorKind::cancelled && stop.stop_requested()) return fail(done.error());
         auto name = duty.name();
+        auto done = duty.run([&](Duty::Outcome const& outcome) { note(name, outcome); }, stop);
+        if (!done && done.error().kind == ErrorKind::cancelled && stop.stop_requested()) return fail(done.error());
         if (!done) {
             options_.log({Event::Level::error, name, done.error().message});
             raise(name, done.error().message);
             return fail(std::move(done.error()));
         }
-        if (!done->text.empty()) options_.log({Event::Level::info, name, done->text});
-        if (done->concern.empty()) {
-            note(book_.clear(name));
-            return {};
-        }
-        options_.log({Event::Level::concern, name, done->concern});
-        raise(name, done->concern);
-        return fail(ErrorKind::partial, name + ": " + done->concern);
+        note(name, *done);
+        if (!done->concern || done->concern->empty()) return {};
+        return fail(ErrorKind::partial, name + ": " + *done->concern);
     }
 
     void repeat(Duty& duty, std::stop_token stop) {
@@ -44,7 +39,8 @@ class Keeper {
         unsigned failures = 0;
         while (!stop.stop_requested()) {
             auto now = clock_.now();
-            auto due = next_due(began, duty.every(), failures, now);
+            // What is asked for and fails is tried again as anything else.
+            auto due = duty.asked_for() && failures == 0 ? now : next_due(began, duty.every(), failures, now);
             if (due > now) {
                 clock_.sleep(std::min(due - now, kTick), stop);
                 continue;
@@ -65,6 +61,15 @@ class Keeper {
     }
 
   private:
+    // How a duty stands: log, alarms.
+    void note(std::string const& name, Duty::Outcome const& outcome) {
+        auto alarm = outcome.about.empty() ? name : name + ": " + outcome.about;
+        if (!outcome.text.empty()) options_.log({Event::Level::info, name, outcome.text});
+        if (!outcome.concern) return;
+        if (outcome.concern->empty()) return note(book_.clear(alarm));
+        options_.log({Event::Level::concern, name, *outcome.concern});
+        raise(alarm, *outcome.concern);
+    }
     void raise(std::string const& name, std::string const& text) { note(book_.raise(name, text)); }
     void note(Result<void> const& noted) {
         if (!noted) options_.log({Event::Level::error, "alarms", noted.error().message});

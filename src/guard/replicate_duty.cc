@@ -26,7 +26,7 @@ class ReplicateDuty : public Duty {
     }
     std::optional<Time> last() override { return {}; }
 
-    Result<Outcome> run(std::stop_token stop) override {
+    Result<Outcome> run(Tell const&, std::stop_token stop) override {
         auto from = TRY(workspace_.open_store_of(copy_.copy_of, {.stop = stop}));
         auto to = TRY(workspace_.open_store_of(copy_.name, {.create = true, .stop = stop}));
         auto done = TRY(replicate(*from, *to, workspace_.executor(), workspace_.clock(), {}, {}, stop));

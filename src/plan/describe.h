@@ -131,7 +131,7 @@ void describe(auto& v, Dataset& x) {
     v.field("connect", x.connect,
             {.doc = "postgres: a libpq connection string, without password."});
     v.field("wal", x.wal,
-            {.doc = "postgres: `stream` keeps every change from the moment it is made."});
+            {.doc = "postgres: `stream` keeps every change from the moment it is made, while `guard` (or `wal receive`) runs."});
     v.field("mode", x.mode, {.doc = "postgres: the whole cluster, or a logical export."});
     v.field("context", x.context, {.doc = "kubernetes: the context of the kubeconfig."});
     v.field("namespaces", x.namespaces,

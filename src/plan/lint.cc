@@ -212,10 +212,6 @@ class Lint : ReferenceChecker {
             if (!has_engine(dataset)) {
                 warn(path, "this version cannot back it up: it is not protected",
                      "protect it by other means, until it can");
-            } else if (is_continuous(dataset)) {
-                warn(path + "/wal", "this version cannot start the receiver by itself: the log is streamed "
-                                    "only while `holdfast wal receive` runs",
-                     "let the system run `holdfast wal receive " + dataset.name + "` as a service");
             } else if (dataset.kind == DatasetKind::postgres &&
                        dataset.mode == PostgresMode::logical) {
                 warn(path + "/mode", "this version cannot export: it is not protected",

@@ -131,6 +131,18 @@ class Receiver {
         std::lock_guard lock(mutex_);
         return std::ranges::any_of(events_, [&](auto const& event) { return event.kind == kind; });
     }
+    // The last word about it was an alarm.
+    bool alarmed(WalEvent::Kind kind) const {
+        std::lock_guard lock(mutex_);
+        for (auto event = events_.rbegin(); event != events_.rend(); ++event)
+            if (event->kind == kind) return event->alarm;
+        return false;
+    }
+    // The last event that tells until when the log is complete.
+    std::optional<Time> complete() const {
+        std::lock_guard lock(mutex_);
+        return events_.empty() ? std::nullopt : events_.back().complete;
+    }
     std::string told() const {
         std::lock_guard lock(mutex_);
         std::string all;
@@ -276,15 +288,19 @@ TEST(Wal, SynchronousCommitsSurviveKillsOfServerAndReceiver) {
 }
 
 TEST(Wal, GoesOnWhenTheRepositoryWasAway) {
-    PostgresCluster cluster;
+    PostgresCluster cluster({.settings = {"max_slot_wal_keep_size=256MB"}});
     cluster.sql("create table t(i int, v text)");
     World world;
     auto base = world.back_up(cluster);
-    Receiver receiver(world, cluster.conninfo(), {.conninfo = {}, .dataset = {}, .spool = world.directory.path() / "spool"});
+    Receiver receiver(world, cluster.conninfo(), {.conninfo = {}, .dataset = {}, .spool = world.directory.path() / "spool",
+                                                  .spool_bytes_max = 32u << 20});
     expect_received(world, cluster, receiver);
     world.store.away = true;
     // More than fits into memory: whole segments go to the spool.
-    for (int i = 0; i < 4; ++i) cluster.sql("insert into t select i, md5(i::text) from generate_series(1, 120000) i");
+    auto alarmed = [&] { return receiver.alarmed(WalEvent::Kind::spool) && receiver.alarmed(WalEvent::Kind::lag); };
+    for (int i = 0; i < 4 || (i < 12 && !alarmed()); ++i)
+        cluster.sql("insert into t select i, md5(i::text) from generate_series(1, 120000) i");
+    EXPECT_TRUE(eventually(alarmed, 5s)) << receiver.told();
     auto spooled = [&] {
         std::error_code missing;
         for (auto const& entry : std::filesystem::recursive_directory_iterator(world.directory.path() / "spool/wal", missing))
@@ -292,17 +308,19 @@ TEST(Wal, GoesOnWhenTheRepositoryWasAway) {
         return false;
     };
     EXPECT_TRUE(eventually(spooled)) << receiver.told();
-    EXPECT_TRUE(receiver.saw(WalEvent::Kind::repository));
+    EXPECT_TRUE(receiver.alarmed(WalEvent::Kind::repository));
     auto held = cluster.value("select confirmed from (select flush_lsn as confirmed from pg_stat_replication) s");
     EXPECT_LT(parse_lsn(held).value(), flushed(cluster)) << "nothing may be acknowledged";
     world.store.away = false;
     expect_received(world, cluster, receiver);
     EXPECT_TRUE(eventually([&] { return !spooled(); }));
+    for (auto kind : {WalEvent::Kind::repository, WalEvent::Kind::spool, WalEvent::Kind::lag})
+        EXPECT_TRUE(eventually([&] { return !receiver.alarmed(kind); })) << name(kind) << "\n" << receiver.told();
     ASSERT_TRUE(receiver.stop());
     EXPECT_EQ(world.log().timelines.at(1).covered().size(), 1u);
     auto running = world.recover(base, world.plan(base, {}), "restored");
     ASSERT_TRUE(running) << running.error().message;
-    EXPECT_EQ(ask(**running, "select count(*) from t"), "480000");
+    EXPECT_EQ(ask(**running, "select count(*) from t"), cluster.value("select count(*) from t"));
 }
 
 TEST(Wal, DamageIsLoudAndSaysHowFarTheLogGoes) {
@@ -392,6 +410,22 @@ TEST(Wal, ALostSlotIsLoudAndTheLogGoesOnBehindTheGap) {
     EXPECT_NE(receiver.told().find("new base backup"), std::string::npos);
     ASSERT_TRUE(receiver.stop());
     EXPECT_EQ(world.log().timelines.at(1).covered().size(), 2u);
+}
+
+TEST(Wal, AServerThatStaysAwayIsAnAlarmAndALogThatIsIdleIsComplete) {
+    PostgresCluster cluster({.settings = {"wal_sender_timeout=4s"}});
+    World world;
+    world.back_up(cluster);
+    Receiver receiver(world, cluster.conninfo(), {.conninfo = {}, .dataset = {}, .tell_every = 1s, .down_alarm_after = 1s});
+    expect_received(world, cluster, receiver);
+    // Nothing is written any more: the server is asked how far it is.
+    auto quiet = system_clock().now() + 3s;
+    EXPECT_TRUE(eventually([&] { return receiver.complete() && *receiver.complete() > quiet; })) << receiver.told();
+    cluster.stop(SIGINT);
+    EXPECT_TRUE(eventually([&] { return receiver.saw(WalEvent::Kind::disconnected); })) << receiver.told();
+    EXPECT_TRUE(eventually([&] { return receiver.alarmed(WalEvent::Kind::disconnected); })) << receiver.told();
+    cluster.start();
+    ASSERT_TRUE(receiver.stop());
 }
 
 // The server is recovered to an earlier moment and goes on as timeline 2, then the same again as timeline 3.

@@ -54,8 +54,12 @@ class LagWatch {
     void set_limit(std::uint64_t bytes) { limit_ = bytes; }
     void set_directory(std::string path) { directory_ = std::move(path); }
 
-    // A message when another step was passed on the way up.
-    std::optional<std::string> look(std::uint64_t lag) {
+    struct Word {
+        std::string text;
+        bool alarm = false;
+    };
+    // A word when another step was passed on the way up, and when all is well again.
+    std::optional<Word> look(std::uint64_t lag) {
         unsigned step = 0;
         std::string why;
         if (limit_ > 0) {
@@ -74,14 +78,22 @@ class LagWatch {
         }
         bool worse = step > step_;
         step_ = step;
-        if (!worse) return std::nullopt;
-        return fmt::format("the server keeps {} of log for us; {}", format_bytes(lag), why);
+        if (worse) {
+            alarmed_ = true;
+            return Word{fmt::format("the server keeps {} of log for us; {}", format_bytes(lag), why), true};
+        }
+        // Well below the first step, not just below it: else each wave would begin and end an alarm.
+        auto first = limit_ > 0 ? limit_ / 4 : kLagFirst;
+        if (!alarmed_ || step > 0 || lag > first / 2) return std::nullopt;
+        alarmed_ = false;
+        return Word{fmt::format("the server keeps no more than {} of log for us again", format_bytes(lag)), false};
     }
 
   private:
     std::uint64_t limit_ = 0;
     std::string directory_;
     unsigned step_ = 0;
+    bool alarmed_ = false;
 };
 
 class Receiver {
@@ -107,6 +119,7 @@ class Receiver {
             if (progressed_ || error.message != last_error_)
                 tell(WalEvent::Kind::disconnected, error.message, false);
             last_error_ = error.message;
+            tell_if_down();
             if (!clock_.sleep(wait, stop_)) return {};
             wait = std::min<Duration>(wait * 2, kConnectRetryMax);
         }
@@ -136,6 +149,8 @@ class Receiver {
     void collect_leftovers();
     void tell(WalEvent::Kind kind, std::string message, bool alarm);
     void tell_warnings();
+    void tell_if_down();
+    void note_complete();
     void watch();
 
     Repository& repository_;
@@ -158,6 +173,15 @@ class Receiver {
     Duration status_every_ = kStatusEvery, next_status_{}, next_tell_{}, next_look_{};
     bool progressed_ = false, done_ = false;
     std::string last_error_;
+    std::optional<Duration> down_since_;  // no log comes in; nullopt: it does
+    bool down_told_ = false, spool_fills_ = false;
+    Duration heard_{};                    // when the server last said anything
+    struct Mark {
+        Time time;
+        Lsn end;
+    };
+    std::optional<Mark> mark_;            // the server's end at a moment: once that is durable, so is all before the moment
+    std::optional<Time> complete_;
 
     std::mutex warnings_mutex_;
     std::vector<std::string> warnings_;  // of the upload's threads
@@ -166,7 +190,7 @@ class Receiver {
 };
 
 void Receiver::tell(WalEvent::Kind kind, std::string message, bool alarm) {
-    options_.tell({kind, std::move(message), alarm, timeline_, acknowledged_, server_end_});
+    options_.tell({kind, std::move(message), alarm, timeline_, acknowledged_, server_end_, complete_});
 }
 
 void Receiver::tell_warnings() {
@@ -176,6 +200,20 @@ void Receiver::tell_warnings() {
         all.swap(warnings_);
     }
     for (auto& text : all) tell(WalEvent::Kind::repository, std::move(text), upload_ && upload_->away_for().has_value());
+}
+
+void Receiver::tell_if_down() {
+    if (!down_since_) down_since_ = clock_.elapsed();
+    auto down = clock_.elapsed() - *down_since_;
+    if (down_told_ || down < options_.down_alarm_after) return;
+    down_told_ = true;
+    tell(WalEvent::Kind::disconnected, fmt::format("no log was received for {}: {}", format_duration(down), last_error_), true);
+}
+
+void Receiver::note_complete() {
+    if (!mark_ || acknowledged_ < mark_->end) return;
+    complete_ = mark_->time;
+    mark_.reset();
 }
 
 Result<void> Receiver::session() {
@@ -373,6 +411,8 @@ Result<void> Receiver::follow(Connection& connection, Begin begin) {
             tell(WalEvent::Kind::receiving,
                  fmt::format("receiving the log of {}, timeline {}, from {}", connection.name(), begin.timeline, to_text(begin.start)),
                  false);
+            down_since_.reset();
+            down_told_ = false;
             auto received = receive(connection);
             if (!received) return refused(connection, std::move(received).error());
             if (done_ || stop_.stop_requested()) return {};
@@ -427,6 +467,7 @@ Result<void> Receiver::refused(Connection& connection, Error error) {
 
 Result<void> Receiver::receive(Connection& connection) {
     next_status_ = {};
+    heard_ = clock_.elapsed();
     next_tell_ = clock_.elapsed() + options_.tell_every;
     for (;;) {
         if (auto failure = upload_->failure()) return fail(*failure);
@@ -457,6 +498,8 @@ Result<void> Receiver::receive(Connection& connection) {
 
 Result<void> Receiver::take(WalMessage const& message, Connection& connection) {
     server_end_ = std::max(server_end_, message.server_end);
+    heard_ = clock_.elapsed();
+    if (!mark_) mark_ = {clock_.now(), server_end_};
     if (message.is_data) {
         bool all = message.start.value + message.data.size() >= message.server_end.value;
         TRY(upload_->append(message.start.value, message.data,
@@ -498,20 +541,32 @@ Result<void> Receiver::finish_timeline(Connection& connection) {
 
 Result<void> Receiver::send_status(Connection& connection) {
     acknowledged_ = std::max(acknowledged_, Lsn{upload_->durable()});
+    note_complete();
     next_status_ = clock_.elapsed() + status_every_;
-    return connection.put_copy(wal_status(acknowledged_, clock_.now(), false));
+    // One that has nothing to send says nothing unless it is asked.
+    bool silent = clock_.elapsed() - heard_ >= status_every_ / 2;
+    return connection.put_copy(wal_status(acknowledged_, clock_.now(), silent));
 }
 
 void Receiver::watch() {
     if (clock_.elapsed() < next_look_) return;
     next_look_ = clock_.elapsed() + std::chrono::seconds(1);
     auto lag = server_end_.value > acknowledged_.value ? server_end_.value - acknowledged_.value : 0;
+    note_complete();
     if (clock_.elapsed() >= next_tell_) {
         next_tell_ = clock_.elapsed() + options_.tell_every;
         tell(WalEvent::Kind::position,
              fmt::format("durable up to {}, {} behind the server", to_text(acknowledged_), format_bytes(lag)), false);
     }
-    if (auto warning = lag_.look(lag)) tell(WalEvent::Kind::lag, *warning, true);
+    if (auto word = lag_.look(lag)) tell(WalEvent::Kind::lag, word->text, word->alarm);
+    auto spooled = upload_->spooled_bytes();
+    if (bool fills = spooled > 0 && spooled >= options_.spool_bytes_max / 2; fills != spool_fills_) {
+        spool_fills_ = fills;
+        tell(WalEvent::Kind::spool,
+             fmt::format("the spool holds {} of {}{}", format_bytes(spooled), format_bytes(options_.spool_bytes_max),
+                         fills ? ": when it is full, the server alone keeps the rest" : ""),
+             fills);
+    }
 }
 
 }  // namespace
@@ -525,6 +580,7 @@ std::string_view name(WalEvent::Kind kind) {
         case WalEvent::Kind::slot_lost: return "slot-lost";
         case WalEvent::Kind::gap: return "gap";
         case WalEvent::Kind::repository: return "repository";
+        case WalEvent::Kind::spool: return "spool";
         case WalEvent::Kind::lag: return "lag";
         case WalEvent::Kind::position: return "position";
     }

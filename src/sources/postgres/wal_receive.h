@@ -21,7 +21,8 @@ struct WalEvent {
         slot_lost,       // it did not: what it kept is gone
         gap,             // a part of the log is missing for good: a new base backup is needed
         repository,      // goes away or comes back
-        lag,             // the server has to keep more and more log for us
+        spool,           // fills, or has room again
+        lag,             // the server has to keep more and more log for us, or does not any more
         position,        // from time to time, how far it is
     };
     Kind kind = Kind::position;
@@ -30,6 +31,8 @@ struct WalEvent {
     std::uint32_t timeline = 0;
     Lsn durable;         // all before is in the repository
     Lsn server;          // the end of the server's log, as far as it told
+    // All that the server had written by then (our clock) is durable; nullopt: not known yet.
+    std::optional<Time> complete = {};
 };
 std::string_view name(WalEvent::Kind kind);
 
@@ -43,6 +46,8 @@ struct WalReceiveOptions {
     bool catch_up = false;
     // How often a position is told.
     Duration tell_every = std::chrono::seconds(60);
+    // A server that restarts is back sooner; when it is not, somebody must do something.
+    Duration down_alarm_after = std::chrono::seconds(30);
     std::function<void(WalEvent const&)> tell = [](WalEvent const&) {};  // on the caller's thread
 };
 
