@@ -146,6 +146,7 @@ Result<void> WalUpload::append(std::uint64_t position, ByteView bytes, std::opti
         blocks_.back().known = *known;
         blocks_.back().known_at = received_;
     }
+    ++calls_;
     work_.notify_one();
     return {};
 }
@@ -157,6 +158,7 @@ void WalUpload::close() {
         blocks_.pop_back();
     else
         blocks_.back().closed = true;
+    ++calls_;
     work_.notify_one();
 }
 
@@ -195,7 +197,8 @@ void WalUpload::work(std::stop_token stop) {
     while (!stop.stop_requested()) {
         auto job = choose();
         if (!job) {
-            work_.wait_for(lock, stop, kLook, [] { return false; });
+            // A call ends it: commits wait for this.
+            work_.wait_for(lock, stop, kLook, [this, seen = calls_] { return calls_ != seen; });
             continue;
         }
         lock.unlock();

@@ -127,7 +127,8 @@ class WalUpload {
     std::unique_ptr<Store> spool_;
 
     mutable std::mutex mutex_;  // guards all below
-    std::condition_variable_any work_;     // there may be a job
+    std::condition_variable_any work_;     // there may be a job: calls_ changed
+    std::uint64_t calls_ = 0;
     std::condition_variable_any changed_;  // a job ended, or is not needed any more
     std::list<Block> blocks_;   // oldest first
     std::uint32_t timeline_ = 0;
