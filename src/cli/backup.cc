@@ -67,6 +67,11 @@ void show(Output& output, BackedUp const& done) {
                                                          : " (since an earlier point)"));
     }
     auto json = to_json(done.point, std::nullopt);
+    if (done.locked_until) {
+        auto until = to_rfc3339(std::chrono::floor<std::chrono::seconds>(*done.locked_until));
+        output.detail("what it needs is locked until " + until);
+        json["locked_until"] = until;
+    }
     json["event"] = "point";
     json["repository"] = printable(done.repository);
     json["seconds"] = std::chrono::duration<double>(done.took).count();

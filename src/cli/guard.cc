@@ -10,6 +10,7 @@
 #include "cli/workspace_options.h"
 #include "datasets/receive_log.h"
 #include "guard/back_up_duty.h"
+#include "guard/lock_duty.h"
 #include "guard/log_duty.h"
 #include "guard/objective_duty.h"
 #include "guard/replicate_duty.h"
@@ -91,6 +92,9 @@ Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace
     }
     if (duties.empty()) return fail(ErrorKind::usage, "the plan has nothing that this version could keep");
     duties.push_back(guard::make_objective_duty(workspace, objectives_every(*plan), logs));
+    if (std::ranges::any_of(plan->repositories, [](auto const& one) { return one.lock && one.copy_of.empty(); })) {
+        duties.push_back(guard::make_lock_duty(workspace, objectives_every(*plan)));
+    }
     return duties;
 }
 

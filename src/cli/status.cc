@@ -7,6 +7,7 @@
 #include "cli/json.h"
 #include "cli/workspace_options.h"
 #include "datasets/ladder.h"
+#include "datasets/locks.h"
 
 namespace holdfast::cli {
 namespace {
@@ -45,8 +46,10 @@ Result<int> run_status(Invocation& invocation) {
                    age(standing.restored, now), age(standing.validated, now), output.styled(style, verdict)});
         json.push_back(to_json(standing));
     }
+    auto alarms = lock_alarms(*workspace, invocation.stop);
+    for (auto const& alarm : alarms) output.warning(alarm);
     output.line(all.empty() ? "no datasets and no points yet" : table.text());
-    output.document(nlohmann::json{{"time", to_rfc3339(now)}, {"datasets", json}}.dump());
+    output.document(nlohmann::json{{"time", to_rfc3339(now)}, {"datasets", json}, {"locks", alarms}}.dump());
     return missed ? kObjectiveMissed : kDone;
 }
 

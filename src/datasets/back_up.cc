@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "datasets/locks.h"
 #include "datasets/source_factory.h"
 #include "os/machine.h"
 
@@ -59,6 +60,7 @@ Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& 
     attempt.again = !published && published.error().kind == ErrorKind::unsafe;
     done.point = TRY(std::move(published));
     done.statistics = ingest->statistics();
+    done.relied_on = ingest->relied_on();
     done.problems = std::move(capture.problems);
     done.problem_count = capture.problem_count;
     done.findings = std::move(capture.findings);
@@ -97,6 +99,7 @@ Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std
     if (!done) return fail(run.failed(std::move(done.error())));
 
     done->repository = name;
+    done->locked_until = keep_locked(workspace, name, *repository, dataset.name, done->relied_on, warn, stop);
     done->took = workspace.clock().elapsed() - started;
     auto const& point = done->point.point;
     if (!done->cache_warning.empty()) {

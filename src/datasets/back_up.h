@@ -17,6 +17,8 @@ struct BackedUp {
     std::uint64_t problem_count = 0;
     std::vector<Finding> findings;
     std::optional<Suspicion> suspicion;  // the point is suspect
+    std::set<PackId> relied_on;          // the packs that the point needs
+    std::optional<Time> locked_until;    // all of it, where the plan locks
     std::string cache_warning;  // why the next capture can't build upon this one; mostly empty
 };
 

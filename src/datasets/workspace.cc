@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "os/file.h"
 #include "plan/dataset_spec.h"
+#include "repo/locks.h"
 
 namespace holdfast {
 namespace {
@@ -138,6 +139,11 @@ std::string Workspace::url_of(std::string_view name) const {
     return found == nullptr ? "" : found->url;
 }
 
+std::optional<Duration> Workspace::lock_of(std::string_view name) const {
+    auto const* found = plan_ && options_.repository_url.empty() ? plan_->repositories.find(name) : nullptr;
+    return found == nullptr ? std::nullopt : found->lock;
+}
+
 std::vector<std::string> Workspace::repositories() const {
     if (!options_.repository_url.empty()) return {options_.repository_url};
     std::vector<std::string> names, copies;
@@ -168,6 +174,8 @@ Result<std::unique_ptr<Store>> Workspace::open_store_of(std::string_view name,
         return fail(ErrorKind::usage, fmt::format("the plan has no repository '{}'", name),
                     near.empty() ? "" : "did you mean '" + near + "'?");
     }
+    options.for_good = is_for_good;
+    options.lock = lock_of(name);
     auto const* repository = plan_ && options_.repository_url.empty()
                                  ? plan_->repositories.find(name) : nullptr;
     if (repository != nullptr && repository->credentials) {

@@ -87,6 +87,8 @@ class Workspace {
     std::string url_of(std::string_view name) const;
     // How much of their size new packs of the repository carry as parity.
     unsigned parity_percent(std::string_view name) const;
+    // For how long the plan locks what is put there (`lock`); nothing without a plan, or with --repo.
+    std::optional<Duration> lock_of(std::string_view name) const;
     Result<Secret> password(std::string const& prompt) const;
     // Whether password() asks a person.
     bool asks_for_password() const { return !options_.credentials.password; }

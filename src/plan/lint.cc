@@ -219,10 +219,14 @@ class Lint : ReferenceChecker {
             }
         }
         for (auto const& repository : plan.repositories) {
-            if (repository.lock)
+            if (repository.lock && !repository.url.starts_with("s3://"))
                 warn("repositories/" + repository.name + "/lock",
-                     "this version cannot lock objects: who may delete them still can",
-                     "give the bucket a default retention (Object Lock), until it can");
+                     "only a bucket with Object Lock can lock objects: this is none, and is refused",
+                     "take `lock` out, or take an s3:// URL");
+            else if (repository.lock && !repository.copy_of.empty())
+                warn("repositories/" + repository.name + "/lock",
+                     "this version cannot lock again what it copied, when newer points need it",
+                     "make it longer than any point is kept, until it can");
         }
     }
 

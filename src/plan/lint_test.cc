@@ -129,8 +129,11 @@ TEST(Lint, WhatThisVersionDoesNotDo) {
                 Severity::warning,
                 "12:3: datasets.web: this version cannot back it up: it is not protected");
     expect_lint(with("url: /srv/copy", "url: /srv/copy, lock: 30d"), Severity::warning,
-                "8:33: repositories.two.lock: this version cannot lock objects: who may delete them "
-                "still can");
+                "8:33: repositories.two.lock: only a bucket with Object Lock can lock objects: this is "
+                "none, and is refused");
+    expect_lint(with("url: /srv/copy", "url: s3://b/cp, copy_of: main, lag: 10m, lock: 30d"), Severity::warning,
+                "8:58: repositories.two.lock: this version cannot lock again what it copied, when newer "
+                "points need it");
 }
 
 TEST(Lint, WhatThisVersionDoesNotDoInAnIncident) {

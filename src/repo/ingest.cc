@@ -205,6 +205,7 @@ class IngestImpl : public Ingest {
     Result<void> flush() override { return pipeline_->flush(); }
     Result<void> secure(std::stop_token stop) override;
     IngestStatistics statistics() const override { return pipeline_->statistics(); }
+    std::set<PackId> relied_on() const override { return pipeline_->relied_on(); }
 
   private:
     Result<std::set<PackId>> unsafe_packs(std::set<PackId> const& doomed, std::stop_token stop) const;

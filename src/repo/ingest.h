@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <span>
 #include <stop_token>
 
@@ -71,6 +72,8 @@ class Ingest {
     // publish(), between the point and its log entry.
     virtual Result<void> secure(std::stop_token) { return {}; }
     virtual IngestStatistics statistics() const = 0;
+    // The packs in which lies what was stored or known so far: what locks a new point's content locks these.
+    virtual std::set<PackId> relied_on() const { return {}; }
 };
 
 }  // namespace holdfast

@@ -47,6 +47,7 @@ class LeasedIngest : public Ingest {
         return lease_->renew_if_due(stop);
     }
     IngestStatistics statistics() const override { return ingest_->statistics(); }
+    std::set<PackId> relied_on() const override { return ingest_->relied_on(); }
 
   private:
     std::unique_ptr<Lease> lease_;  // outlives the ingest: its stages may still store packs

@@ -65,6 +65,8 @@ Result<std::unique_ptr<Store>> open_s3(std::string_view url, OpenStoreOptions op
     };
     S3StoreOptions s3;
     s3.create = options.create;
+    s3.lock = options.lock;
+    s3.for_good = std::move(options.for_good);
     auto& client = s3.client;
     client.address = TRY(parse_s3_url(url, environment));
     client.http.ca_file = client.address.ca_file;
@@ -83,6 +85,10 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions
     auto scheme = scheme_of(url);
     if (scheme == "s3")
         return open_s3(url, std::move(options));
+    if (options.lock) {
+        return fail(ErrorKind::usage, fmt::format("store '{}' cannot lock objects", printable(url)),
+                    "only s3: buckets with Object Lock can: take `lock` out of the plan");
+    }
     if (scheme == "rclone") {
         RcloneStoreOptions rclone;
         rclone.address = TRY(parse_rclone_url(url));

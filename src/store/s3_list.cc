@@ -95,6 +95,8 @@ Result<void> S3Store::list(std::string_view prefix,
                            std::function<Result<void>(ObjectInfo const&)> const& visit,
                            std::stop_token stop) {
     assert(is_object_key(std::string(prefix) + "x"));
+    if (locks_)
+        return list_first_versions(prefix, visit, stop);
     std::string last;  // visited last; keys up to it are repetitions
     std::string token;
     std::vector<std::string> seen;  // in the page before, in order

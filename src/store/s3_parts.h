@@ -16,6 +16,11 @@ namespace holdfast::s3 {
 inline constexpr char kHashHeader[] = "x-amz-meta-holdfast-sha256";
 inline constexpr std::uint64_t kObjectBytesMax = std::uint64_t{4} << 30;
 
+// No such object, or no such version of it.
+inline bool is_missing(S3Failure const& failure) {
+    return failure.status == 404 && (failure.code == "NoSuchKey" || failure.code == "NoSuchVersion");
+}
+
 inline std::unexpected<Error> failed(S3Failure failure) {
     return fail(std::move(failure.error));
 }

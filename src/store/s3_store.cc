@@ -9,6 +9,7 @@
 namespace holdfast {
 
 using s3::failed;
+using s3::is_missing;
 using store_errors::check;
 
 namespace {
@@ -19,10 +20,6 @@ constexpr std::uint64_t kCompareStepBytes = 8 << 20;
 
 bool is_taken(S3Failure const& failure) {
     return failure.status == 412 || failure.status == 304;
-}
-
-bool is_missing(S3Failure const& failure) {
-    return failure.status == 404 && failure.code == "NoSuchKey";
 }
 
 // "bytes 5-9/100": first, last, whole size.
@@ -74,7 +71,9 @@ S3Store::S3Store(S3StoreOptions options) : options_(std::move(options)), client_
 
 Result<std::unique_ptr<S3Store>> S3Store::open(S3StoreOptions options, std::stop_token stop) {
     std::unique_ptr<S3Store> store(new S3Store(std::move(options)));
-    TRY(store->find_bucket(stop).within(fmt::format("open store '{}'", store->describe())));
+    auto context = fmt::format("open store '{}'", store->describe());
+    TRY(store->find_bucket(stop).within(context));
+    TRY(store->find_lock(stop).within(context));
     return store;
 }
 
@@ -102,7 +101,10 @@ Result<void> S3Store::find_bucket(std::stop_token const& stop) {
             address.region);
     }
     ByteView const bytes = as_bytes(body);
-    auto made = client_.send({.method = "PUT", .body = {&bytes, 1}}, stop, patience);
+    S3Request make{.method = "PUT", .body = {&bytes, 1}};
+    if (options_.lock)
+        make.headers.emplace_back("x-amz-bucket-object-lock-enabled", "true");
+    auto made = client_.send(make, stop, patience);
     if (!made && made.error().code != "BucketAlreadyOwnedByYou")
         return failed(std::move(made.error()));
     return {};
@@ -121,22 +123,36 @@ Result<void> S3Store::put_object(ObjectKey const& key, std::span<ByteView const>
     auto size = total_size(parts);
     auto sha256 = s3::hex_sha256(parts);
     bool in_parts = size > options_.multipart_above;
+    // Some servers (Ceph's 16 is one) take no lock with an upload in parts.
+    auto finish = [&]() -> Result<void> {
+        if (!in_parts || !options_.lock || !first_counts(key))
+            return {};
+        return lock_until(key, options_.client.clock.now() + *options_.lock, stop);
+    };
     for (int attempt = 1; attempt <= kPutAttempts; ++attempt) {
-        if (in_parts || conditional_ != Conditional::kept) {
+        // A condition looks at the newest version, and what counts may lie below a delete marker.
+        if (in_parts || conditional_ != Conditional::kept || first_counts(key)) {
             auto found = TRY(compare(key, parts, size, stop));
             if (found == Found::same)
-                return {};
+                return finish();
             if (found == Found::other)
                 return store_errors::taken(key);
         }
         bool const stored = TRY(in_parts ? put_in_parts(key, parts, size, sha256, stop)
                                          : put_whole(key, parts, size, sha256, stop));
-        if (stored)
-            return {};
+        bool alone = stored;
+        if (stored && first_counts(key)) {
+            // Not every server keeps to the condition where keys have versions: the list tells who was first.
+            auto versions = TRY(versions_of(key, stop));
+            std::erase_if(versions, [](Version const& version) { return version.marker; });
+            alone = versions.size() == 1;
+        }
+        if (alone)
+            return finish();
         // Somebody has put it, and that may have been ourselves: an answer got lost.
         auto found = TRY(compare(key, parts, size, stop));
         if (found == Found::same)
-            return {};
+            return finish();
         if (found == Found::other)
             return store_errors::taken(key);
     }
@@ -155,6 +171,7 @@ Result<bool> S3Store::put_whole(ObjectKey const& key, std::span<ByteView const> 
         .body = parts,
         .body_sha256 = sha256,
         .fault = [](HttpAnswer const& answer) { return s3::error_in_success(answer, ""); }};
+    add_lock(request, key);
     auto plain = request;
     if (conditional_ != Conditional::ignored)
         request.headers.emplace_back("If-None-Match", "*");
@@ -183,25 +200,39 @@ Result<void> S3Store::replace(ObjectKey const& key, ByteView bytes, std::stop_to
     TRY(check(stop));
     auto sha256 = s3::hex_sha256({&bytes, 1});
     auto hash = TRY(from_hex(sha256));
-    auto done = client_.send(
-        {.method = "PUT",
-         .key = key.text(),
-         .headers = {{s3::kHashHeader, sha256}, {"x-amz-checksum-sha256", s3::base64(hash)}},
-         .body = {&bytes, 1},
-         .body_sha256 = sha256,
-         .fault = [](HttpAnswer const& answer) { return s3::error_in_success(answer, ""); }},
-        stop);
+    S3Request request{
+        .method = "PUT",
+        .key = key.text(),
+        .headers = {{s3::kHashHeader, sha256}, {"x-amz-checksum-sha256", s3::base64(hash)}},
+        .body = {&bytes, 1},
+        .body_sha256 = sha256,
+        .fault = [](HttpAnswer const& answer) { return s3::error_in_success(answer, ""); }};
+    add_lock(request, key);
+    std::vector<Version> before;
+    if (first_counts(key)) {
+        before = TRY(versions_of(key, stop));
+        TRY(check_unlocked(key, before, stop));
+    }
+    auto done = client_.send(request, stop);
     if (!done)
         return failed(std::move(done.error()));
-    return {};
+    // Until they are gone the first of them counts.
+    return delete_versions(key, before, stop);
 }
 
 // Byte by byte: what stands in an object's metadata was written by whoever put it.
 Result<S3Store::Found> S3Store::compare(ObjectKey const& key, std::span<ByteView const> parts,
                                         std::uint64_t size, std::stop_token const& stop) {
-    auto answer = client_.send({.method = "HEAD", .key = key.text()}, stop);
-    if (!answer && answer.error().status == 404)
+    auto query = version_query(key, stop);
+    if (!query && query.error().kind == ErrorKind::not_found)
         return Found::nothing;
+    if (!query)
+        return fail(std::move(query).error());
+    auto answer = client_.send({.method = "HEAD", .key = key.text(), .query = std::move(*query)}, stop);
+    if (!answer && answer.error().status == 404) {
+        (void)missing_version(key);
+        return Found::nothing;
+    }
     if (!answer)
         return failed(std::move(answer.error()));
     if (s3::parse_number(answer->header("content-length")) != size)
@@ -225,14 +256,16 @@ Result<S3Store::Found> S3Store::compare(ObjectKey const& key, std::span<ByteView
 
 Result<Bytes> S3Store::get(ObjectKey const& key, std::stop_token stop) {
     TRY(check(stop));
+    auto query = TRY(version_query(key, stop));
     auto answer = client_.send(
         {.method = "GET",
          .key = key.text(),
+         .query = query,
          .answer_bytes_max = s3::kObjectBytesMax,
          .fault = [&key](HttpAnswer const& answer) { return fault_of_object(key, answer); }},
         stop);
     if (!answer && is_missing(answer.error()))
-        return store_errors::missing(key);
+        return missing_version(key);
     if (!answer)
         return failed(std::move(answer.error()));
     return std::move(answer->body);
@@ -257,6 +290,7 @@ Result<Bytes> S3Store::read_range(ObjectKey const& key, std::uint64_t offset, st
         return fail(ErrorKind::damaged,
                     fmt::format("object '{}': {} bytes are more than any has", key.text(), length));
     }
+    auto query = TRY(version_query(key, stop));
     // An object that ends earlier gives less, and says so.
     auto fault = [&](HttpAnswer const& answer) -> std::optional<Error> {
         auto range = parse_content_range(answer.header("content-range"));
@@ -271,12 +305,13 @@ Result<Bytes> S3Store::read_range(ObjectKey const& key, std::uint64_t offset, st
     auto answer = client_.send(
         {.method = "GET",
          .key = key.text(),
+         .query = query,
          .headers = {{"Range", fmt::format("bytes={}-{}", offset, offset + length - 1)}},
          .answer_bytes_max = std::max<std::uint64_t>(length, 64 << 10),
          .fault = fault},
         stop);
     if (!answer && is_missing(answer.error()))
-        return store_errors::missing(key);
+        return missing_version(key);
     if (!answer && answer.error().status == 416) {
         auto info = TRY(head_object(key, stop));
         if (!store_errors::in_range(info.size, offset, length))
@@ -303,7 +338,8 @@ Result<ObjectInfo> S3Store::head_object(ObjectKey const& key, std::stop_token co
             return no_object(key, "it has no size or no time");
         return std::nullopt;
     };
-    auto answer = client_.send({.method = "HEAD", .key = key.text(), .fault = fault}, stop);
+    auto query = TRY(version_query(key, stop));
+    auto answer = client_.send({.method = "HEAD", .key = key.text(), .query = query, .fault = fault}, stop);
     if (answer) {
         auto size = *s3::parse_number(answer->header("content-length"));
         auto modified = *parse_http_date(answer->header("last-modified"));
@@ -313,14 +349,18 @@ Result<ObjectInfo> S3Store::head_object(ObjectKey const& key, std::stop_token co
         return failed(std::move(answer.error()));
     // It has no body that tells a missing object from a missing bucket; this has.
     auto why = client_.send(
-        {.method = "GET", .key = key.text(), .headers = {{"Range", "bytes=0-0"}}}, stop);
+        {.method = "GET", .key = key.text(), .query = query, .headers = {{"Range", "bytes=0-0"}}}, stop);
     if (!why && !is_missing(why.error()) && why.error().status != 416)
         return failed(std::move(why.error()));
-    return store_errors::missing(key);
+    return missing_version(key);
 }
 
 Result<void> S3Store::remove(ObjectKey const& key, std::stop_token stop) {
     TRY(check(stop));
+    if (first_counts(key)) {
+        auto versions = TRY(versions_of(key, stop));
+        return delete_versions(key, versions, stop);
+    }
     auto done = client_.send({.method = "DELETE", .key = key.text()}, stop);
     if (!done && !is_missing(done.error()))
         return failed(std::move(done.error()));

@@ -21,16 +21,15 @@ constexpr int kSweepPagesMax = 10;
 Result<bool> S3Store::put_in_parts(ObjectKey const& key, std::span<ByteView const> parts,
                                    std::uint64_t size, std::string const& sha256,
                                    std::stop_token const& stop) {
-    auto begun =
-        client_.send({.method = "POST",
-                      .key = key.text(),
-                      .query = {{"uploads", ""}},
-                      .headers = {{s3::kHashHeader, sha256}},
-                      .fault =
-                          [](HttpAnswer const& answer) {
-                              return s3::error_in_success(answer, "InitiateMultipartUploadResult");
-                          }},
-                     stop);
+    S3Request begin{.method = "POST",
+                    .key = key.text(),
+                    .query = {{"uploads", ""}},
+                    .headers = {{s3::kHashHeader, sha256}},
+                    .fault = [](HttpAnswer const& answer) {
+                        return s3::error_in_success(answer, "InitiateMultipartUploadResult");
+                    }};
+    add_lock(begin, key);
+    auto begun = client_.send(begin, stop);
     if (!begun)
         return s3::failed(std::move(begun.error()));
     auto root = TRY(parse_xml(as_text(begun->body)));

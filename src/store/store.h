@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -82,6 +83,17 @@ class Store {
     // Removes the object; one that is not there is a success.
     virtual Result<void> remove(ObjectKey const& key, std::stop_token stop) = 0;
 
+    // Object Lock: until its lock ends nobody, not even the owner of the store, deletes or replaces an
+    // object. Moves the end of the object's lock to `until` (whole seconds, rounded up), never to an earlier
+    // time. `usage` where the store cannot, not_found without the object.
+    virtual Result<void> lock_until(ObjectKey const&, Time, std::stop_token) {
+        return fail(ErrorKind::usage, describe() + " cannot lock objects");
+    }
+    // When its lock ends; nothing when it has none. not_found without the object, where the store can lock.
+    virtual Result<std::optional<Time>> locked_until(ObjectKey const&, std::stop_token) {
+        return std::optional<Time>{};
+    }
+
     // Whether its room ends, as a disk's does.
     virtual bool room_ends() const { return false; }
     // How long what was put or removed may still be missing from, or show in, a listing.
@@ -99,6 +111,12 @@ struct OpenStoreOptions {
     // The text of credentials for an object store, instead of those that lie around on the machine
     // (aws_credentials.h). Asked again when they run out.
     std::function<Result<Secret>(std::stop_token)> credentials = {};
+    // Locks what is put under a key that is `for_good`, for so long from then on; makes a bucket that can, when
+    // it makes one. `usage` from open_store() when the store can't.
+    std::optional<Duration> lock = {};
+    // Which objects are written once for good: in a bucket with Object Lock the first version of such a key is
+    // the object, whatever was put or deleted over it. Not set: all of them. What it says of a key never changes.
+    std::function<bool(ObjectKey const&)> for_good = {};
     std::stop_token stop = {};
 };
 Result<std::unique_ptr<Store>> open_store(std::string_view url, OpenStoreOptions options);

@@ -102,6 +102,10 @@ TEST(OpenStore, KnowsItsKinds) {
     ASSERT_FALSE(sftp);
     EXPECT_EQ(sftp.error().kind, ErrorKind::usage);
     EXPECT_THAT(sftp.error().hint, testing::HasSubstr("rclone:REMOTE:PATH"));
+    auto locked = open_store(path, {.lock = std::chrono::hours(1)});
+    ASSERT_FALSE(locked);
+    EXPECT_EQ(locked.error().kind, ErrorKind::usage);
+    EXPECT_THAT(locked.error().message, testing::HasSubstr("cannot lock objects"));
     for (auto const* url : {"", "http://host/x", "file://host/x", "file:relative", "file:///a%zz",
                             "s3:host/bucket", "rclone:remote", "s3://B", "s3://bucket?secret_key=x"}) {
         auto store = open_store(url, {.create = true});

@@ -60,8 +60,20 @@ MadeStore make_small() {
     return {open(std::move(options)), nullptr};
 }
 
+// In a bucket with Object Lock every key has versions, and the first one counts.
+MadeStore make_lockable() {
+    auto bucket = options_for("lockable");
+    bucket.create = true;
+    bucket.lock = std::chrono::hours(1);
+    EXPECT_TRUE(open(bucket));
+    auto options = options_for("lockable/" + next_place());
+    options.page_keys = 7;
+    return {open(std::move(options)), nullptr};
+}
+
 INSTANTIATE_TEST_SUITE_P(S3, StoreConformance,
                          testing::Values(StoreMaker{"radosgw", make_plain},
+                                         StoreMaker{"radosgw_object_lock", make_lockable},
                                          StoreMaker{"radosgw_small_pages_and_parts", make_small}),
                          [](auto const& info) { return info.param.name; });
 
