@@ -40,8 +40,7 @@ bool ManualClock::sleep(Duration duration, std::stop_token stop) {
 }
 
 void ManualClock::advance(Duration duration) {
-    now_ += duration;
-    elapsed_ += duration;
+    elapsed_ += duration.count();
 }
 
 }  // namespace holdfast

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <stop_token>
 
 #include "base/time.h"
@@ -21,18 +22,18 @@ class Clock {
 
 Clock& system_clock();
 
-// Time that a test moves by hand; `sleep` moves it too and never blocks.
+// Time that a test moves by hand; `sleep` moves it too and never blocks. For several threads.
 class ManualClock : public Clock {
   public:
-    explicit ManualClock(Time start) : now_(start) {}
-    Time now() override { return now_; }
-    Duration elapsed() override { return elapsed_; }
+    explicit ManualClock(Time start) : start_(start) {}
+    Time now() override { return start_ + elapsed(); }
+    Duration elapsed() override { return Duration(elapsed_); }
     bool sleep(Duration duration, std::stop_token stop) override;
     void advance(Duration duration);
 
   private:
-    Time now_;
-    Duration elapsed_{0};
+    Time const start_;
+    std::atomic<Duration::rep> elapsed_{0};
 };
 
 }  // namespace holdfast
