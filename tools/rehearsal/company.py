@@ -118,6 +118,9 @@ class Database:
             if pathlib.Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] == "Z":
                 break
             time.sleep(0.01)
+        # Nobody may have reaped it yet: the next server must not take it for one that runs.
+        for path in self.sockets.glob(".s.PGSQL.*"):
+            path.unlink()
 
     def stop(self):
         if self.pid() is not None:
