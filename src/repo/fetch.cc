@@ -124,10 +124,12 @@ class FetchImpl : public Fetch {
             std::vector<Want> found, failed;
             for (auto index : left) {
                 auto locations = index_->find(wants[index]);
-                if (round < locations.size()) {
-                    found.push_back({index, locations[round]});
-                } else if (!locations.empty()) {
-                    failed.push_back({index, locations.front()});
+                if (!locations) {
+                    TRY(sink(index, Result<ByteView>(fail(std::move(locations).error()))));
+                } else if (round < locations->size()) {
+                    found.push_back({index, (*locations)[round]});
+                } else if (!locations->empty()) {
+                    failed.push_back({index, locations->front()});
                 } else {
                     TRY(sink(index, Result<ByteView>(fail(unknown(wants[index])))));
                 }
@@ -143,7 +145,7 @@ class FetchImpl : public Fetch {
 
     Result<Bytes> chunk(ChunkId const& id, std::stop_token stop) override {
         auto error = unknown(id);
-        for (auto const& location : index_->find(id)) {
+        for (auto const& location : TRY(index_->find(id))) {
             auto raw = cached_frame(location, stop);
             if (raw) {
                 auto bytes = ByteView(**raw).subspan(location.offset, location.length);
@@ -193,7 +195,9 @@ class FetchImpl : public Fetch {
 
     std::vector<PackId> locations(ChunkId const& id) const override {
         std::vector<PackId> packs;
-        for (auto const& location : index_->find(id)) packs.push_back(location.pack);
+        if (auto found = index_->find(id)) {
+            for (auto const& location : *found) packs.push_back(location.pack);
+        }
         return packs;
     }
 
@@ -460,7 +464,7 @@ class FetchImpl : public Fetch {
         auto error = unknown(id);
         // One at a time: a whole pack is in memory.
         std::lock_guard lock(mended_mutex_);
-        for (auto const& location : index_->find(id)) {
+        for (auto const& location : TRY(index_->find(id))) {
             auto pack = mended_pack(location, stop);
             if (!pack && !is_local(pack.error().kind)) return fail(std::move(pack.error()));
             if (!pack) {

@@ -96,7 +96,7 @@ TEST_P(IngestTest, EveryPackIsWholeAndNamedByTheIndex) {
     ASSERT_TRUE(ingest->flush());
     ingest.reset();
     auto index = *refresh_index(repository, {}, {});
-    auto packs = index->packs();
+    auto packs = index->packs().value();
     EXPECT_EQ(packs.size(), store_.keys("packs/").size());
     BoxKey data{repository.keys().data_private->clone(), repository.keys().data_public};
     HmacKey id_key(repository.keys().id_key.view());
@@ -104,7 +104,7 @@ TEST_P(IngestTest, EveryPackIsWholeAndNamedByTheIndex) {
         auto const& object = store_.objects[pack_key(packs[i].id).text()];
         auto report = check_pack(object, packs[i].id, repository.id(), data, id_key);
         EXPECT_THAT(report.errors, IsEmpty());
-        EXPECT_EQ(report.summary->directory, index->directory(i));
+        EXPECT_EQ(report.summary->directory, index->directory(i).value());
         EXPECT_EQ(object.size(), packs[i].bytes);
     }
 }
@@ -209,9 +209,9 @@ TEST_P(IngestTest, SmallChunksShareFrames) {
     for (std::size_t i = 0; i < 1000; ++i) ASSERT_TRUE(store(*ingest, prose(5000, i)));
     ASSERT_TRUE(ingest->flush());
     auto index = *refresh_index(repository, {}, {});
-    ASSERT_EQ(index->packs().size(), 1u);
-    EXPECT_EQ(index->packs()[0].chunks, 1000u);
-    EXPECT_LE(index->packs()[0].frames, 6u);
+    ASSERT_EQ(index->packs().value().size(), 1u);
+    EXPECT_EQ(index->packs().value()[0].chunks, 1000u);
+    EXPECT_LE(index->packs().value()[0].frames, 6u);
 }
 
 TEST_P(IngestTest, TreesLieInPacksOfTheirOwn) {
@@ -360,7 +360,8 @@ TEST_P(IngestTest, DroppedOrFailedAtEachOperation) {
         expect_stored(*point, earlier);
         // No index names a pack that is not there.
         auto index = *refresh_index(repository, {}, {});
-        for (auto const& pack : index->packs()) EXPECT_TRUE(store_.objects.contains(pack_key(pack.id).text()));
+        auto const packs = index->packs().value();
+        for (auto const& pack : packs) EXPECT_TRUE(store_.objects.contains(pack_key(pack.id).text()));
         auto again = begin();
         auto content = store(*again, bytes);
         ASSERT_TRUE(content && again->flush());

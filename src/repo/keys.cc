@@ -12,11 +12,7 @@ namespace {
 constexpr std::string_view kBundleMagic = "HFB1";
 constexpr std::size_t kLabelBytesMax = 200;
 
-std::string cut(std::string label) {
-    if (label.size() > kLabelBytesMax)
-        label.resize(kLabelBytesMax);
-    return label;
-}
+std::string cut(std::string_view label) { return std::string(label.substr(0, kLabelBytesMax)); }
 
 Secret random_secret(Random& random, std::size_t size) {
     auto secret = Secret::of_size(size);
@@ -135,7 +131,7 @@ KeyBundle generate_first_bundle(Random& random, std::string label) {
     bundle.sign = SignKey::generate(random);
     bundle.admin_sign = SignKey::generate(random);
     bundle.admin_public = bundle.admin_sign->public_key;
-    bundle.label = cut(std::move(label));
+    bundle.label = cut(label);
     return bundle;
 }
 
@@ -145,7 +141,7 @@ KeyBundle generate_bundle(KeyBundle const& from, Roles roles, std::string label,
     bundle.id = random_id<BundleId>(random);
     bundle.roles = roles;
     bundle.sign = SignKey::generate(random);
-    bundle.label = cut(std::move(label));
+    bundle.label = cut(label);
     if (!bundle.has(Role::admin))
         bundle.admin_sign.reset();
     if (!bundle.has(Role::reader))

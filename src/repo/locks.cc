@@ -71,7 +71,6 @@ Result<std::vector<ObjectInfo>> list_objects(Store& store, std::string_view pref
 // these. One at a time is read, for their size.
 Result<std::vector<ObjectKey>> segments_naming(Repository& repository, std::set<PackId> packs, std::stop_token stop) {
     auto index = TRY(refresh_index(repository, {.check_packs = true}, stop));
-    auto const& own = repository.keys().id;
     auto segments = TRY(list_objects(repository.store(), "index/", stop));
     std::ranges::stable_sort(segments, std::greater(), &ObjectInfo::modified);
     std::vector<ObjectKey> keys;
@@ -82,7 +81,7 @@ Result<std::vector<ObjectKey>> segments_naming(Repository& repository, std::set<
         auto before = packs.size();
         for (auto const& group : *groups) {
             for (auto const& pack : group.packs)
-                if (index->names(own, pack) || index->names(kProven, pack)) packs.erase(pack.id);
+                if (TRY(index->relies_on(pack))) packs.erase(pack.id);
         }
         if (packs.size() < before) keys.push_back(segment->key);
     }

@@ -97,10 +97,10 @@ Result<void> Pipeline::store_again(std::set<PackId> const& packs, Fetch& fetch, 
         std::lock_guard lock(mutex_);
         for (auto const& pack : packs) relied_on_.erase(pack);
     }
-    auto named = index_->packs();
+    auto const named = TRY(index_->packs());
     for (std::size_t number = 0; number < named.size(); ++number) {
         if (!packs.contains(named[number].id)) continue;
-        auto directory = index_->directory(number);
+        auto const directory = TRY(index_->directory(number));
         auto const* chunk = directory.chunks.data();
         for (auto const& frame : directory.frames) {
             for (std::uint32_t i = 0; i < frame.chunks; ++i, ++chunk) {
@@ -249,8 +249,8 @@ Result<void> Pipeline::store_segment(std::vector<PackSummary> const& packs) {
     auto key = segment_key(object);
     auto put = repository_.store().put(key, object, stop_.get_token());
     TRY(std::move(put).within("store " + key.text()));
-    index_->add(repository_.keys().id, packs);
-    index_->note_segment(key.text());
+    SegmentGroup const group{repository_.keys().id, packs};
+    index_->add_segment(key.text(), {&group, 1});
     std::lock_guard lock(mutex_);
     for (auto const& pack : packs) {
         for (auto const& chunk : pack.directory.chunks) pending_.erase(chunk.id);

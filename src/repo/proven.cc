@@ -19,11 +19,6 @@ bool counts_more(PackMark const& a, PackMark const& b) {
 
 }  // namespace
 
-Hash32 pack_record_hash(PackSummary const& pack) {
-    auto segment = encode_segment({&pack, 1});
-    return sha256(segment);
-}
-
 Bytes encode_marks(Time time, std::span<PackMark const> marks) {
     ByteWriter writer;
     writer.u64(static_cast<std::uint64_t>(time.time_since_epoch().count()));
@@ -120,13 +115,9 @@ Result<void> refresh_marks(Repository& repository, PackMarks& marks, std::stop_t
     return {};
 }
 
-bool is_proven(Index const& index, std::size_t number, Index::Pack const& pack, PackMarks const& marks) {
+bool is_proven(IndexPack const& pack, PackMarks const& marks) {
     auto const* mark = marks.find(pack.id);
-    if (mark == nullptr || mark->verdict != PackVerdict::whole) return false;
-    return mark->record == pack_record_hash({.id = pack.id,
-                                             .bytes = pack.bytes,
-                                             .header = pack.header,
-                                             .directory = index.directory(number)});
+    return mark != nullptr && mark->verdict == PackVerdict::whole && mark->record == pack.record;
 }
 
 Result<void> store_marks(Repository& repository, std::vector<PackMark> marks, PackMarks& known, std::stop_token stop) {

@@ -9,7 +9,7 @@
 
 #include "base/time.h"
 #include "crypto/crypto.h"
-#include "repo/index.h"
+#include "repo/index_table.h"
 
 namespace holdfast {
 
@@ -34,9 +34,6 @@ struct PackMark {
 };
 
 inline constexpr std::string_view kProvenPrefix = "proven/";
-
-// SHA-256 of what an index segment says of the pack.
-Hash32 pack_record_hash(PackSummary const& pack);
 
 Bytes encode_marks(Time time, std::span<PackMark const> marks);
 // Checks every length and verdict; all marks have the document's time.
@@ -68,8 +65,8 @@ class PackMarks {
 // unproven.
 Result<void> refresh_marks(Repository& repository, PackMarks& marks, std::stop_token stop);
 
-// Whether a reader opened the pack and found in it what the index says: `pack` is packs()[number].
-bool is_proven(Index const& index, std::size_t number, Index::Pack const& pack, PackMarks const& marks);
+// Whether a reader opened the pack and found in it what the index says of it.
+bool is_proven(IndexPack const& pack, PackMarks const& marks);
 
 // Stores marks (all of this moment: their times are set to now, but later than any older mark of their pack),
 // then removes documents that none of the newest marks is in. Durable when it returns. Needs a reader's key

@@ -132,7 +132,7 @@ class Collector {
                 return {};
             };
             TRY(store_.list("index/", visit, stop_));
-            auto segments = load_segments(repository_, keys, {}, stop_);
+            auto segments = load_segments(repository_, keys, LoadSegments::on_executor, stop_);
             bool all_there = true;
             for (std::size_t i = 0; i < segments.size(); ++i) {
                 auto& groups = segments[i];
@@ -147,8 +147,8 @@ class Collector {
                 }
                 if (!groups) return fail(std::move(groups.error()).within("read " + keys[i].text()));
                 Segment segment{keys[i].text(), {}};
+                index_->add_segment(keys[i].text(), *groups);
                 for (auto const& group : *groups) {
-                    index_->add(group.writer, group.packs);
                     for (auto const& pack : group.packs) segment.packs.insert(pack.id);
                 }
                 loaded.insert(segment.key);
@@ -176,7 +176,7 @@ class Collector {
         TRY(store_.list("packs/", visit, stop_));
         auto young_after = TRY(youngest_garbage());
         std::map<PackId, bool> right_size;
-        for (auto const& pack : index_->packs()) {
+        for (auto const& pack : TRY(index_->packs())) {
             auto listed = packs_.find(pack.id);
             if (listed != packs_.end()) right_size[pack.id] |= listed->second.bytes == pack.bytes;
         }
@@ -296,11 +296,11 @@ class Collector {
     // Whether everything that the index says of the pack is true.
     bool is_whole(PackId const& id, PackReport const& report) const {
         if (!report.errors.empty() || !report.summary) return false;
-        auto named = index_->packs();
+        auto const named = index_->packs().value();
         for (std::size_t number = 0; number < named.size(); ++number) {
             if (named[number].id != id) continue;
             if (named[number].header != report.summary->header) return false;
-            if (index_->directory(number) != report.summary->directory) return false;
+            if (index_->directory(number).value() != report.summary->directory) return false;
         }
         return true;
     }
@@ -373,14 +373,14 @@ class Collector {
             packs = chunks = 0;
             return {};
         };
-        auto all = index_->packs();
+        auto const all = TRY(index_->packs());
         for (std::size_t number = 0; number < all.size(); ++number) {
             auto const& pack = all[number];
             if (!named.contains(pack.id) || goes(pack.id)) continue;
             groups[pack.writer].push_back({.id = pack.id,
                                            .bytes = pack.bytes,
                                            .header = pack.header,
-                                           .directory = index_->directory(number)});
+                                           .directory = TRY(index_->directory(number))});
             chunks += pack.chunks;
             if (++packs >= kMergedPacksMax || chunks >= kMergedChunksMax) TRY(flush());
         }

@@ -5,7 +5,7 @@
 namespace holdfast {
 
 Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& packs)
-    : named_(index.packs()), index_(index), live_(live) {
+    : named_(index.packs().value()), index_(index), live_(live) {
     std::vector<std::uint32_t> order, others;
     for (std::uint32_t i = 0; i < named_.size(); ++i) {
         auto listed = packs.find(named_[i].id);
@@ -20,7 +20,7 @@ Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& p
     for (auto number : order) {
         auto const& pack = named_[number];
         Use use{.live = 0, .total = 0, .named = true};
-        for (auto const& chunk : index_.directory(number).chunks) {
+        for (auto const& chunk : directory(number).chunks) {
             use.total += chunk.length;
             if (!live_.contains(chunk.id)) continue;
             auto [first, is_new] = first_.emplace(chunk.id, number);
@@ -40,7 +40,7 @@ Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& p
         auto const& pack = named_[number];
         auto listed = packs.find(pack.id);
         uses_[pack.id].named = true;
-        for (auto const& chunk : index_.directory(number).chunks) {
+        for (auto const& chunk : directory(number).chunks) {
             if (!live_.contains(chunk.id) || first_.contains(chunk.id)) continue;
             if (listed == packs.end()) {
                 missed_.insert(pack.id);
@@ -78,7 +78,7 @@ std::set<PackId> Keepers::depended_on(std::set<PackId> const& doomed) const {
     std::set<PackId> packs;
     for (std::size_t number = 0; number < named_.size(); ++number) {
         if (!doomed.contains(named_[number].id)) continue;
-        for (auto const& chunk : index_.directory(number).chunks) {
+        for (auto const& chunk : directory(number).chunks) {
             if (!live_.contains(chunk.id)) continue;
             if (auto kept = keeper(chunk.id)) packs.insert(*kept);
         }

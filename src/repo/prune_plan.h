@@ -29,6 +29,7 @@ using ListedPacks = std::map<PackId, ListedPack>;
 // on another's. Nothing that is doomed, damaged or suspect counts.
 class Keepers {
   public:
+    // The index lies in memory: nothing of it can fail.
     Keepers(Index const& index, DigestSet const& live, ListedPacks const& packs);
 
     // Whether this is the place, or one of the places, that stays.
@@ -56,7 +57,9 @@ class Keepers {
     std::set<PackId> depended_on(std::set<PackId> const& doomed) const;
 
   private:
-    std::vector<Index::Pack> named_;
+    PackDirectory directory(std::size_t number) const { return index_.directory(number).value(); }
+
+    std::vector<IndexPack> named_;
     Index const& index_;
     DigestSet const& live_;
     // A chunk's keepers, as numbers in named_. Nearly all have one.

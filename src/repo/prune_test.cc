@@ -140,10 +140,10 @@ struct PruneTest : testing::Test {
     std::vector<std::string> data_packs() {
         auto repository = open(admin);
         auto index = refresh_index(*repository, {}, {}).value();
-        auto named = index->packs();
+        auto named = index->packs().value();
         std::vector<std::string> keys;
         for (std::size_t number = 0; number < named.size(); ++number) {
-            if (index->directory(number).frames[0].kind == ChunkKind::data) keys.push_back(pack_key(named[number].id).text());
+            if (index->directory(number).value().frames[0].kind == ChunkKind::data) keys.push_back(pack_key(named[number].id).text());
         }
         return keys;
     }

@@ -82,7 +82,7 @@ class RenewingFetch : public Fetch {
         auto now = repository_.world().clock.elapsed();
         if (looked_ && now - *looked_ < kRenewAfter) return std::shared_ptr<Fetch>();
         auto segments = index_->segments();
-        auto newer = TRY(refresh_index(repository_, {.check_packs = false, .on_this_thread = true}, stop));
+        auto newer = TRY(refresh_index(repository_, {.load = LoadSegments::on_this_thread}, stop));
         if (newer == index_ && newer->segments() == segments) {
             looked_ = now;
             return std::shared_ptr<Fetch>();
@@ -103,7 +103,7 @@ class RenewingFetch : public Fetch {
 }  // namespace
 
 Result<std::unique_ptr<Fetch>> make_fetch(Repository& repository, FetchLimits limits, std::stop_token stop) {
-    auto index = TRY(refresh_index(repository, {.check_packs = false}, stop));
+    auto index = TRY(refresh_index(repository, {}, stop));
     return std::unique_ptr<Fetch>(std::make_unique<RenewingFetch>(repository, std::move(index), limits));
 }
 

@@ -47,7 +47,7 @@ Repacker::Repacker(Repository& repository, Index const& index, DigestSet const& 
       stop_(std::move(stop)),
       id_key_(repository.keys().id_key.view()),
       data_{repository.keys().data_private->clone(), repository.keys().data_public},
-      named_(index.packs()) {
+      named_(index.packs().value()) {
     for (std::uint32_t i = 0; i < named_.size(); ++i) numbers_[named_[i].id].push_back(i);
     for (int i = 0; i < 2; ++i) lanes_.push_back(std::make_unique<Lane>());
 }
@@ -74,7 +74,7 @@ Result<bool> Repacker::copy(PackId const& id, From from) {
         }
         Source source{.number = number,
                       .from = from,
-                      .directory = index_.directory(number),
+                      .directory = TRY(index_.directory(number)),
                       .offsets = {},
                       .first_chunk = {},
                       .key = std::move(*key),

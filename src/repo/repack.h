@@ -68,7 +68,7 @@ class Repacker {
     std::stop_token stop_;
     HmacKey const id_key_;
     BoxKey const data_;
-    std::vector<Index::Pack> named_;
+    std::vector<IndexPack> named_;
     std::map<PackId, std::vector<std::uint32_t>> numbers_;
     std::unordered_set<ChunkId> copied_;
     std::vector<std::unique_ptr<Lane>> lanes_;

@@ -66,13 +66,9 @@ class Repairer {
     }
 
     Result<void> look() {
-        {
-            // What was read earlier says nothing about what is there now.
-            std::lock_guard lock(repository_.index_slot().mutex);
-            repository_.index_slot().index = nullptr;
-        }
-        // The index before the packs: those that it names were durable before it.
-        index_ = TRY(refresh_index(repository_, {.check_packs = false}, stop_));
+        // Afresh: what was read earlier says nothing about what is there now. The index before the packs: those
+        // that it names were durable before it.
+        index_ = TRY(refresh_index(repository_, {.afresh = true}, stop_));
         TRY(refresh_marks(repository_, marks_, stop_));
         auto visit = [&](ObjectInfo const& info) -> Result<void> {
             if (auto id = pack_of(info.key)) packs_.emplace(*id, info.size);
@@ -83,7 +79,7 @@ class Repairer {
         auto collected = TRY(list_doomed(repository_, stop_));
         doomed_ = collected.packs();
         doomed_lists_ = collected.keys();
-        auto named = index_->packs();
+        auto const named = TRY(index_->packs());
         for (std::size_t number = 0; number < named.size(); ++number) {
             auto const& pack = named[number];
             records_[pack.id].push_back(number);
@@ -215,7 +211,9 @@ class Repairer {
     // Whether the chunk lies in another pack that is known to be whole, and that no collection is about to delete.
     bool is_safe_without(PackId const& id, ChunkId const& chunk) {
         if (writer_.has(chunk)) return true;
-        for (auto const& location : index_->find(chunk)) {
+        // Read afresh, the index lies in memory: nothing of it can fail.
+        auto const locations = index_->find(chunk).value();
+        for (auto const& location : locations) {
             if (location.pack == id || bad_.contains(location.pack) || doomed_.contains(location.pack)) continue;
             auto present = packs_.find(location.pack);
             if (present == packs_.end() || present->second != location.pack_bytes) continue;
@@ -227,7 +225,7 @@ class Repairer {
         auto pack = named_.find(number);
         if (pack == named_.end()) return true;  // opened and named by this repair
         auto [known, fresh] = proven_.emplace(number, false);
-        if (fresh) known->second = is_proven(*index_, number, pack->second, marks_);
+        if (fresh) known->second = is_proven(pack->second, marks_);
         return known->second;
     }
 
@@ -241,7 +239,7 @@ class Repairer {
         std::vector<Claim> claims;
         for (auto number : records_[id]) {
             auto const& pack = named_.at(number);
-            claims.push_back({pack.header, pack.bytes, index_->directory(number)});
+            claims.push_back({pack.header, pack.bytes, TRY(index_->directory(number))});
         }
         if (auto own = unnamed_.find(id); own != unnamed_.end()) {
             claims.push_back({own->second.header, own->second.bytes, own->second.directory});
@@ -335,7 +333,7 @@ class Repairer {
     PackMarks marks_;
     std::map<PackId, std::uint64_t> packs_;                 // in the store, with their sizes
     std::map<PackId, std::vector<std::size_t>> records_;    // numbers in the index
-    std::map<std::size_t, Index::Pack> named_;             // by number
+    std::map<std::size_t, IndexPack> named_;             // by number
     std::map<std::size_t, bool> proven_;                    // by number: what was asked for
     std::map<PackId, PackSummary> unnamed_;                 // damaged, but with a directory that opens
     std::map<PackId, Error> bad_;

@@ -103,9 +103,10 @@ class TestRepository : public Repository {
     using Certificates = std::map<BundleId, KeyCertificate>;
 
     TestRepository(Store& store, Executor& executor, Random& random, KeyBundle keys,
-                   std::shared_ptr<Certificates> certificates = std::make_shared<Certificates>())
+                   std::shared_ptr<Certificates> certificates = std::make_shared<Certificates>(),
+                   std::filesystem::path cache = {})
         : store_(store),
-          world_{system_clock(), random, executor, {}, {}},
+          world_{system_clock(), random, executor, {}, std::move(cache)},
           keys_(std::move(keys)),
           certificates_(std::move(certificates)) {
         (*certificates_)[keys_.id] = {.id = keys_.id,

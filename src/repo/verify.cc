@@ -77,14 +77,10 @@ class Verifier {
     }
 
     Result<void> load_index() {
-        {
-            // What was read earlier says nothing about what is there now.
-            std::lock_guard lock(repository_.index_slot().mutex);
-            repository_.index_slot().index = nullptr;
-        }
-        index_ = TRY(refresh_index(repository_, {.check_packs = false}, stop_));
+        // What was read earlier says nothing about what is there now.
+        index_ = TRY(refresh_index(repository_, {.afresh = true}, stop_));
         for (auto& segment : index_->damaged()) damaged(segment.key, std::move(segment.error));
-        named_ = index_->packs();
+        named_ = TRY(index_->packs());
         for (std::uint32_t i = 0; i < named_.size(); ++i) numbers_[named_[i].id].push_back(i);
         found_.chunks = index_->chunks();
         return {};
@@ -174,7 +170,7 @@ class Verifier {
     void count_proven() {
         proven_.resize(named_.size());
         for (std::uint32_t number = 0; number < named_.size(); ++number) {
-            proven_[number] = packs_.contains(named_[number].id) && is_proven(*index_, number, named_[number], marks_);
+            proven_[number] = packs_.contains(named_[number].id) && is_proven(named_[number], marks_);
         }
         for (auto const& [id, size] : packs_) {
             auto const* mark = marks_.find(id);
@@ -184,9 +180,13 @@ class Verifier {
         }
     }
 
+    // It was read afresh, so it lies in memory: nothing of it can fail.
+    PackDirectory directory(std::uint32_t number) const { return index_->directory(number).value(); }
+    std::vector<ChunkLocation> find(ChunkId const& id) const { return index_->find(id).value(); }
+
     // Counts all chunks that the index has in this place as bad.
     void lose_pack(std::uint32_t number) {
-        for (auto const& chunk : index_->directory(number).chunks) {
+        for (auto const& chunk : directory(number).chunks) {
             std::lock_guard lock(mutex_);
             ++bad_[chunk.id];
         }
@@ -333,7 +333,7 @@ class Verifier {
             lose_pack(number);
             return;
         }
-        auto directory = index_->directory(number);
+        auto const directory = this->directory(number);
         if (report.summary->header != pack.header || report.summary->directory != directory) {
             damaged(key, {ErrorKind::damaged,
                           "the index of writer " + pack.writer.brief() + " disagrees with the pack's directory",
@@ -351,7 +351,7 @@ class Verifier {
 
     void find_lost() {
         for (auto const& [id, count] : bad_) {
-            if (count >= index_->find(id).size()) found_.lost.insert(id);
+            if (count >= find(id).size()) found_.lost.insert(id);
         }
     }
 
@@ -487,13 +487,13 @@ class Verifier {
     Result<void> check_chunk(Extent const& extent) {
         if (!extent.chunk) return {};
         if (options_.data && !is_unproven_) {
-            auto places = index_->find(*extent.chunk);
+            auto places = find(*extent.chunk);
             is_unproven_ = std::ranges::none_of(places, [&](auto const& place) { return proven_[place.pack_number]; });
         }
         if (found_.lost.contains(*extent.chunk)) {
             return fail(ErrorKind::damaged, "chunk " + extent.chunk->brief() + " is lost");
         }
-        if (!index_->contains(*extent.chunk)) {
+        if (find(*extent.chunk).empty()) {
             return fail(ErrorKind::not_found, "chunk " + extent.chunk->brief() + " is in no index");
         }
         return {};
@@ -521,7 +521,7 @@ class Verifier {
     BoxKey const data_;
 
     std::shared_ptr<Index> index_;
-    std::vector<Index::Pack> named_;                          // by the index
+    std::vector<IndexPack> named_;                          // by the index
     std::map<PackId, std::vector<std::uint32_t>> numbers_;    // in named_
     MemoryPool memory_{kBytesInFlight};
     std::map<PackId, std::uint64_t> packs_;                   // in the store, with their sizes

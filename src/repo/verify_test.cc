@@ -163,11 +163,11 @@ TEST_F(VerifyTest, AnotherPlaceForAChunkIsEnough) {
 TEST_F(VerifyTest, AnIndexThatDisagreesWithItsPackIsFound) {
     back_up("a", {noise(3000, 1)});
     auto index = *refresh_index(*repository, {}, {});
-    auto named = index->packs();
+    auto named = index->packs().value();
     std::vector<PackSummary> lies = {{.id = named[0].id,
                                       .bytes = named[0].bytes,
                                       .header = named[0].header,
-                                      .directory = index->directory(0)}};
+                                      .directory = index->directory(0).value()}};
     lies[0].directory.chunks[0].id.bytes[0] ^= 1;
     auto object = repository->seal(DocumentKind::index, encode_segment(lies));
     ASSERT_TRUE(store.put(segment_key(object), object, {}));
