@@ -133,20 +133,15 @@ Result<void> FileTable::each(SomeId const& id, Section const& order, std::vector
     auto const prefix = id_prefix(id);
     // The first block that can hold the prefix is the one before the first that begins with it.
     auto fence = static_cast<std::uint64_t>(std::ranges::lower_bound(fences, prefix) - fences.begin());
-    auto begin = (fence == 0 ? 0 : fence - 1) * kPlacesPerBlock;
-    auto end = std::min<std::uint64_t>(order.records, (fence + 1) * kPlacesPerBlock);
-    while (begin < end) {
-        auto middle = begin + (end - begin) / 2;
-        if (TRY(record<IdPlace>(order, middle)).prefix < prefix) {
-            begin = middle + 1;
-        } else {
-            end = middle;
+    std::array<IdPlace, kPlacesPerBlock> places;
+    for (auto block = fence == 0 ? 0 : fence - 1; block < fences.size() && fences[block] <= prefix; ++block) {
+        TRY(cache_->read(file_, order.first_block + block, 0,
+                         {reinterpret_cast<std::uint8_t*>(places.data()), sizeof places}));
+        auto count = std::min<std::uint64_t>(places.size(), order.records - block * kPlacesPerBlock);
+        auto found = std::ranges::equal_range(std::span(places).first(count), prefix, {}, &IdPlace::prefix);
+        for (auto const& place : found) {
+            if (TRY(fetch(place.number)).id == id && visit(place.number)) return {};
         }
-    }
-    for (; begin < order.records; ++begin) {
-        auto place = TRY(record<IdPlace>(order, begin));
-        if (place.prefix != prefix) break;
-        if (TRY(fetch(place.number)).id == id && visit(place.number)) break;
     }
     return {};
 }
