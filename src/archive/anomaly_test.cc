@@ -97,6 +97,10 @@ TEST(Anomaly, WithoutAHistoryOnlyNamesTell) {
     EXPECT_THAT(judge_changes(named, {}), Optional(HasSubstr("5 new files have names that ransomware gives")));
 }
 
+TEST(Anomaly, NamesOfFilesThatReadWellTellNothing) {
+    EXPECT_FALSE(judge_changes(day("tcl", {.kept = 10, .added_text = 80, .ending = ".enc"}), {}));
+}
+
 TEST(Anomaly, NamesThatWereAlwaysThereTellNothing) {
     auto history = quiet();
     history.push_back(day("home", {.kept = 10, .added_noise = 4, .ending = ".enc"}));

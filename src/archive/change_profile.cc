@@ -144,7 +144,9 @@ void ChangeTracker::added(std::string_view path, std::uint64_t inode, Randomness
     auto& tally = tally_of(path);
     ++tally.counts.added;
     judge(tally, sample, tally.counts.random_added);
-    if (is_ransom_name(path.substr(path.rfind('/') + 1))) ++tally.counts.ransom_names;
+    // Tcl's encodings are called *.enc: what can be read was not taken from anybody.
+    auto reads_well = sample.blocks > 0 && sample.random_blocks == 0;
+    if (!reads_well && is_ransom_name(path.substr(path.rfind('/') + 1))) ++tally.counts.ransom_names;
     if (added_.size() < kInodesMax) added_[inode] = &tally;
 }
 

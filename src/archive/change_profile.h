@@ -21,7 +21,7 @@ struct ChangeCounts {
     std::uint64_t added = 0;      // under names that the last capture did not remember
     std::uint64_t judged = 0;     // of rewritten and added: long enough to tell noise from text
     std::uint64_t random_rewritten = 0, random_added = 0;  // of the judged: they look like noise
-    std::uint64_t ransom_names = 0;  // of the added: names that known malware gives
+    std::uint64_t ransom_names = 0;  // of the added: names that known malware gives, and not readable as a whole
     std::uint64_t entropy = 0;       // of the judged: mean of their bits a byte, in thousandths
 
     std::uint64_t fresh() const { return rewritten + added; }
