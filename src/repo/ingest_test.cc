@@ -204,6 +204,19 @@ TEST_P(IngestTest, AStreamNamesEveryChunkThatItNeeds) {
         {}));
 }
 
+// What is stored and not named yet lies in memory, and is stored again after a crash.
+TEST_P(IngestTest, ManyTinyChunksAreNamedInGoodTime) {
+    auto ingest = begin({.pack_bytes = 1u << 20});
+    for (std::uint64_t i = 0; i < 200'000 / kDataShare; ++i) {
+        ByteWriter writer;
+        for (auto factor : {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u}) writer.u64((i + 1) * factor);
+        ASSERT_TRUE(store(*ingest, writer.take()));
+    }
+    ASSERT_TRUE(ingest->flush());
+    EXPECT_LT(store_.keys("packs/").size(), 8u);
+    EXPECT_GE(store_.keys("index/").size(), kDataShare > 1 ? 1u : 2u);
+}
+
 TEST_P(IngestTest, SmallChunksShareFrames) {
     auto ingest = begin({});
     for (std::size_t i = 0; i < 1000; ++i) ASSERT_TRUE(store(*ingest, prose(5000, i)));

@@ -5,8 +5,10 @@
 namespace holdfast {
 namespace {
 
-// So many packs are named at once: what an interrupted backup has to store again is bounded.
+// A segment names so many packs, or those with so many chunks: what an interrupted backup has to store again is
+// bounded, and so is the memory for what has no name yet.
 constexpr std::size_t kPacksPerSegment = 8;
+constexpr std::size_t kChunksPerSegment = 65'536;
 
 std::size_t lane_of(ChunkKind kind) { return kind == ChunkKind::data ? 0 : 1; }
 
@@ -234,25 +236,33 @@ Result<void> Pipeline::store_pack(std::shared_ptr<OpenPack> const& pack) {
         ++statistics_.packs;
         relied_on_.insert(sealed.summary.id);
         statistics_.bytes_stored += sealed.summary.bytes;
+        unindexed_chunks_ += sealed.summary.directory.chunks.size();
         unindexed_.push_back(std::move(sealed.summary));
-        if (unindexed_.size() >= kPacksPerSegment) batch = std::exchange(unindexed_, {});
+        if (unindexed_.size() >= kPacksPerSegment || unindexed_chunks_ >= kChunksPerSegment) batch = take_unindexed();
     }
-    if (!batch.empty()) {
-        auto shared = std::make_shared<std::vector<PackSummary> const>(std::move(batch));
-        post([shared](Pipeline& self) { return self.store_segment(*shared); });
-    }
+    post_segment(std::move(batch));
     return {};
 }
 
-Result<void> Pipeline::store_segment(std::vector<PackSummary> const& packs) {
-    auto object = repository_.seal(DocumentKind::index, encode_segment(packs));
+std::vector<PackSummary> Pipeline::take_unindexed() {
+    unindexed_chunks_ = 0;
+    return std::exchange(unindexed_, {});
+}
+
+void Pipeline::post_segment(std::vector<PackSummary> packs) {
+    if (packs.empty()) return;
+    auto group = std::make_shared<SegmentGroup const>(repository_.keys().id, std::move(packs));
+    post([group](Pipeline& self) { return self.store_segment(*group); });
+}
+
+Result<void> Pipeline::store_segment(SegmentGroup const& group) {
+    auto object = repository_.seal(DocumentKind::index, encode_segment(group.packs));
     auto key = segment_key(object);
     auto put = repository_.store().put(key, object, stop_.get_token());
     TRY(std::move(put).within("store " + key.text()));
-    SegmentGroup const group{repository_.keys().id, packs};
     index_->add_segment(key.text(), {&group, 1});
     std::lock_guard lock(mutex_);
-    for (auto const& pack : packs) {
+    for (auto const& pack : group.packs) {
         for (auto const& chunk : pack.directory.chunks) pending_.erase(chunk.id);
     }
     return {};
@@ -277,11 +287,9 @@ Result<void> Pipeline::flush() {
     std::vector<PackSummary> batch;
     {
         std::lock_guard lock(mutex_);
-        batch = std::exchange(unindexed_, {});
+        batch = take_unindexed();
     }
-    if (batch.empty()) return {};
-    auto shared = std::make_shared<std::vector<PackSummary> const>(std::move(batch));
-    post([shared](Pipeline& self) { return self.store_segment(*shared); });
+    post_segment(std::move(batch));
     return wait(idle);
 }
 

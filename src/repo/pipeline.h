@@ -80,7 +80,9 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     // The tasks.
     Result<void> seal_frame(FrameTask& task);
     Result<void> store_pack(std::shared_ptr<OpenPack> const& pack);
-    Result<void> store_segment(std::vector<PackSummary> const& packs);
+    std::vector<PackSummary> take_unindexed();  // under the mutex
+    void post_segment(std::vector<PackSummary> packs);
+    Result<void> store_segment(SegmentGroup const& group);
     // With the lock held.
     void close_pack(std::shared_ptr<OpenPack>& pack);
 
@@ -103,6 +105,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     std::unordered_set<ChunkId> pending_;  // taken in, not in the index yet
     std::array<std::shared_ptr<OpenPack>, kLanes> open_;
     std::vector<PackSummary> unindexed_;  // stored, not in the index yet
+    std::size_t unindexed_chunks_ = 0;    // in them
     mutable std::unordered_set<PackId> relied_on_;
     std::size_t tasks_ = 0;
     std::size_t frame_bytes_ = 0;  // raw, in frame tasks
