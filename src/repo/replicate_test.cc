@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "os/random.h"
+#include "repo/hold.h"
 #include "repo/test_world.h"
 
 namespace holdfast {
@@ -92,6 +93,23 @@ TEST_F(ReplicateTest, MakesACopyThatRestoresAndBringsItUpToDate) {
     ASSERT_TRUE(done);
     EXPECT_EQ(done->copied, 0u);
     EXPECT_FALSE(done->lag);
+}
+
+TEST_F(ReplicateTest, WhatIsHeldIsHeldInTheCopy) {
+    auto point = back_up("one");
+    Hold hold;
+    hold.reason = "case 7";
+    hold.points = {point.id};
+    auto placed = place_hold(*repository, hold, {});
+    ASSERT_TRUE(placed);
+    ASSERT_TRUE(run());
+    auto copy = open(to);
+    PointKey const key{dataset_tag(admin, "data"), point.point.time, point.id};
+    EXPECT_EQ(copy->drop(std::span(&key, 1), {}).error().kind, ErrorKind::unsafe);
+    // It is for the copy's admin to say that it is over there, too.
+    ASSERT_TRUE(remove_hold(*repository, placed->hex(), {}));
+    ASSERT_TRUE(run());
+    EXPECT_EQ(list_holds(*copy, {})->size(), 1u);
 }
 
 TEST_F(ReplicateTest, ReceiptsThatTheCopyGaveItselfStay) {
