@@ -384,6 +384,15 @@ TEST_P(StoreConformance, ManyWritersOfTheSameBytesAllSucceed) {
     EXPECT_EQ(list("").size(), 5U);
 }
 
+TEST_P(StoreConformance, DiscardedObjectIsGoneAndItsKeyIsFree) {
+    put("a/b", as_bytes("first"));
+    ASSERT_TRUE(store().discard(key("a/b"), {}));
+    ASSERT_TRUE(store().discard(key("a/b"), {}));
+    EXPECT_EQ(kind_of(store().get(key("a/b"), {})), ErrorKind::not_found);
+    put("a/b", as_bytes("second"));
+    EXPECT_EQ(store().get(key("a/b"), {}), to_bytes("second"));
+}
+
 TEST_P(StoreConformance, ListsWhileOthersPutAndRemove) {
     for (int i = 0; i < 20; ++i)
         put("stay/" + std::to_string(100 + i), as_bytes("x"));

@@ -376,18 +376,20 @@ Result<void> LocalStore::walk(std::string const& folder, std::string_view prefix
     return {};
 }
 
-Result<void> LocalStore::remove(ObjectKey const& key, std::stop_token stop) {
+Result<void> LocalStore::discard(ObjectKey const& key, std::stop_token stop) {
     auto what = fmt::format("remove object '{}'", key.text());
     TRY(check(stop).within(what));
-    auto path = path_of(key);
-    auto removed = files_.remove(path);
-    if (!removed && removed.error().kind != ErrorKind::not_found) {
-        return std::move(removed).within(what);
-    }
+    auto removed = files_.remove(path_of(key));
+    if (!removed && removed.error().kind != ErrorKind::not_found) return std::move(removed).within(what);
+    return {};
+}
+
+Result<void> LocalStore::remove(ObjectKey const& key, std::stop_token stop) {
+    TRY(discard(key, std::move(stop)));
     // Also when it was gone: a remove before us may have failed just here.
-    auto synced = files_.sync_directory(parent_directory(path));
+    auto synced = files_.sync_directory(parent_directory(path_of(key)));
     if (!synced && synced.error().kind != ErrorKind::not_found) {
-        return std::move(synced).within(what);
+        return std::move(synced).within(fmt::format("remove object '{}'", key.text()));
     }
     return {};
 }

@@ -48,6 +48,7 @@ class LocalStore : public Store {
                       std::stop_token stop) override;
     // Durable, too.
     Result<void> remove(ObjectKey const& key, std::stop_token stop) override;
+    Result<void> discard(ObjectKey const& key, std::stop_token stop) override;
     bool room_ends() const override { return true; }
     std::string describe() const override { return root_; }
 

@@ -297,6 +297,19 @@ TEST(LocalStoreCrash, ARemovedObjectStaysRemoved) {
     EXPECT_THAT(keys_of(*open_simulated(files)), IsEmpty());
 }
 
+TEST(LocalStoreCrash, ADiscardedObjectCostsNoSync) {
+    SimulatedFileSystem files(1);
+    auto store = open_simulated(files);
+    ASSERT_TRUE(store->put(ObjectKey("a/b"), as_bytes("1"), {}));
+    auto before = files.operations();
+    ASSERT_TRUE(store->discard(ObjectKey("a/b"), {}));
+    EXPECT_EQ(files.operations(), before + 1);
+    EXPECT_THAT(keys_of(*store), IsEmpty());
+    files.lose_power({});
+    auto back = open_simulated(files)->get(ObjectKey("a/b"), {});
+    EXPECT_TRUE(!back || *back == to_bytes("1"));
+}
+
 TEST(LocalStore, FullDiskIsSaidAndLeavesNothing) {
     SimulatedFileSystem files(1);
     auto store = open_simulated(files);

@@ -82,6 +82,8 @@ class Store {
                               std::stop_token stop) = 0;
     // Removes the object; one that is not there is a success.
     virtual Result<void> remove(ObjectKey const& key, std::stop_token stop) = 0;
+    // The same for what does no harm: after a power failure it may be there again.
+    virtual Result<void> discard(ObjectKey const& key, std::stop_token stop) { return remove(key, std::move(stop)); }
 
     // Object Lock: until its lock ends nobody, not even the owner of the store, deletes or replaces an
     // object. Moves the end of the object's lock to `until` (whole seconds, rounded up), never to an earlier

@@ -396,7 +396,7 @@ void Receiver::collect_leftovers() {
             auto key = wal_key(log_.stream, whole);
             auto object = repository_.store().get(ObjectKey(key), stop_);
             if (!object || !check_wal(repository_, key, *object, stop_)) continue;
-            for (auto const& part : parts) (void)repository_.store().remove(ObjectKey(wal_key(log_.stream, part)), stop_);
+            for (auto const& part : parts) (void)repository_.store().discard(ObjectKey(wal_key(log_.stream, part)), stop_);
         }
     }
 }

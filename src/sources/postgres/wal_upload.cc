@@ -383,7 +383,7 @@ void WalUpload::stored(Job const& job, std::string const& key, std::stop_token s
     }
     // What stays is durable: only now.
     for (auto const& part : job.replaces)
-        if (part != name) (void)repository_.store().remove(ObjectKey(wal_key(stream_, part)), stop);
+        if (part != name) (void)repository_.store().discard(ObjectKey(wal_key(stream_, part)), stop);
 }
 
 void WalUpload::spool(Job const& job, std::stop_token stop) {
@@ -409,7 +409,7 @@ void WalUpload::unspool(Job const& job, std::stop_token stop) {
     auto put = object ? put_once(block.spooled, {&bytes, 1}, stop) : fail(object.error());
     if (put) (void)spool_->remove(key, stop);
     if (put)
-        for (auto const& part : job.replaces) (void)repository_.store().remove(ObjectKey(wal_key(stream_, part)), stop);
+        for (auto const& part : job.replaces) (void)repository_.store().discard(ObjectKey(wal_key(stream_, part)), stop);
     if (!put && passes(put.error())) {
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, stop, kUploadRetryFirst, [] { return false; });
