@@ -41,8 +41,8 @@ class Small:
 
     name = "b: 60,000 small files"
 
-    def make(self, root):
-        left = 60_000
+    def make(self, root, files=60_000):
+        left = files
         for folder, folders, names in os.walk("/usr"):
             folders.sort()
             for name in sorted(names):
