@@ -360,10 +360,12 @@ class Verifier {
             if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
             auto checked = check_object(repository_, lookup_, key, stop_);
             // A lease that is renewed or ends meanwhile is no damage, nor are proofs and lists of doomed packs that
-            // newer ones replace, nor parts of a log whose whole segment is stored by now.
+            // newer ones replace, nor parts of a log whose whole segment is stored by now. A point that is forgotten
+            // meanwhile goes with its receipt; one that went without is named when the points are checked.
             auto room = room_of(key);
             auto passing = room == ObjectRoom::lease || room == ObjectRoom::proven || room == ObjectRoom::doomed ||
-                           room == ObjectRoom::wal;
+                           room == ObjectRoom::wal || room == ObjectRoom::point || room == ObjectRoom::receipt ||
+                           room == ObjectRoom::hold || room == ObjectRoom::self;
             auto ended = !checked && passing &&
                          checked.error().kind == ErrorKind::not_found;
             if (!checked && !ended) {
@@ -398,10 +400,28 @@ class Verifier {
         found_.points = points->points.size();
         progress_.points_total = points->points.size();
         auto fetch = TRY(repository_.begin_fetch({}, stop_));
+        TRY(take_newer_index());
         for (auto const& point : points->points) {
             TRY(check_tree(*fetch, point));
             advance(point.point.dataset, [](VerifyRepositoryProgress& progress) { ++progress.points; });
         }
+        return {};
+    }
+
+    // The points were listed after the packs: what backups stored meanwhile, and collections moved, is named by
+    // a newer index. What lies there as well is not lost, nor is what it names no more: that was collected.
+    Result<void> take_newer_index() {
+        {
+            std::lock_guard lock(repository_.index_slot().mutex);
+            newer_index_ = repository_.index_slot().index;
+        }
+        // Segments went: what the fetch reads by may be this client's own cache.
+        if (newer_index_ != index_) newer_index_ = TRY(refresh_index(repository_, {.afresh = true}, stop_));
+        std::erase_if(found_.lost, [&](ChunkId const& id) {
+            auto places = newer_index_->find(id).value();
+            auto is_new = [&](auto const& place) { return !numbers_.contains(place.pack); };
+            return places.empty() || std::ranges::any_of(places, is_new);
+        });
         return {};
     }
 
@@ -488,12 +508,15 @@ class Verifier {
         if (!extent.chunk) return {};
         if (options_.data && !is_unproven_) {
             auto places = find(*extent.chunk);
-            is_unproven_ = std::ranges::none_of(places, [&](auto const& place) { return proven_[place.pack_number]; });
+            // The index may have grown since the packs were looked at.
+            is_unproven_ = std::ranges::none_of(places, [&](auto const& place) {
+                return place.pack_number < proven_.size() && proven_[place.pack_number];
+            });
         }
         if (found_.lost.contains(*extent.chunk)) {
             return fail(ErrorKind::damaged, "chunk " + extent.chunk->brief() + " is lost");
         }
-        if (find(*extent.chunk).empty()) {
+        if (newer_index_->find(*extent.chunk).value().empty()) {
             return fail(ErrorKind::not_found, "chunk " + extent.chunk->brief() + " is in no index");
         }
         return {};
@@ -520,7 +543,8 @@ class Verifier {
     HmacKey const id_key_;
     BoxKey const data_;
 
-    std::shared_ptr<Index> index_;
+    std::shared_ptr<Index> index_;        // as it was when the packs were listed, or grown since
+    std::shared_ptr<Index> newer_index_;  // as it was when the points had been listed
     std::vector<IndexPack> named_;                          // by the index
     std::map<PackId, std::vector<std::uint32_t>> numbers_;    // in named_
     MemoryPool memory_{kBytesInFlight};
