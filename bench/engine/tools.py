@@ -2,7 +2,27 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+RADOSGW = Path(__file__).parents[2] / "tests" / "fixtures" / "s3" / "radosgw_server.py"
+
+
+class S3Server:
+    """Ceph's radosgw, which keeps its objects in memory: what is measured is the clients."""
+
+    def __init__(self, directory):
+        self.process = subprocess.Popen([sys.executable, "-B", RADOSGW, directory], stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line.startswith("port "):
+            sys.exit(f"no S3 server: {line}")
+        self.endpoint = f"http://localhost:{line.split()[1]}"
+        os.environ.update({"AWS_ACCESS_KEY_ID": "holdfast-test", "AWS_SECRET_ACCESS_KEY": "holdfast-secret",
+                           "AWS_EC2_METADATA_DISABLED": "true"})
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
 
 
 class Tool:
@@ -21,17 +41,18 @@ class Tool:
 class Holdfast(Tool):
     name = "holdfast"
 
-    def __init__(self, home, binary):
+    def __init__(self, home, binary, server=None):
         super().__init__(home)
         self.environment["HOLDFAST_PASSWORD"] = "benchmark"
-        self.command = [binary, "--quiet", "--repo", str(self.repository)]
+        repository = f"s3://bench/holdfast?endpoint={server.endpoint}" if server else self.repository
+        self.command = [binary, "--quiet", "--repo", str(repository)]
         self.once(*self.command, "init", "--kit", str(self.home / "kit.txt"))
 
     def back_up(self, tree):
         return [*self.command, "backup", "--name", "tree", f"files:{tree}"], tree
 
     def restore(self, to):
-        return [*self.command, "restore", "tree@latest", str(to)], to
+        return [*self.command, "restore", "--special-bits", "tree@latest", str(to)], to
 
     def verify(self):
         return [*self.command, "verify", "--data"], self.home
@@ -40,10 +61,11 @@ class Holdfast(Tool):
 class Restic(Tool):
     name = "restic"
 
-    def __init__(self, home):
+    def __init__(self, home, server=None):
         super().__init__(home)
         self.environment["RESTIC_PASSWORD"] = "benchmark"
-        self.command = ["restic", "-q", "-r", str(self.repository)]
+        repository = f"s3:{server.endpoint}/bench/restic" if server else self.repository
+        self.command = ["restic", "-q", "-r", str(repository)]
         self.once(*self.command, "init")
 
     def back_up(self, tree):

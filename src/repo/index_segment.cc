@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "os/fan_out.h"
 #include "repo/repository.h"
 
 namespace holdfast {
@@ -107,33 +108,15 @@ std::vector<LoadedSegment> load_segments(Repository& repository, std::vector<Obj
         return results;
     }
     auto& executor = repository.world().executor;
-    // Shared with the tasks: the last one may still be ending when the wait is over.
-    struct Progress {
-        std::mutex mutex;
-        std::size_t running = 0;
-    };
-    auto progress = std::make_shared<Progress>();
-    auto running = [progress] {
-        std::lock_guard lock(progress->mutex);
-        return progress->running;
-    };
-    // Most of the time is the store's: more requests than processors.
-    std::size_t const most = std::max(8u, 2 * executor.width());
+    FanOut all(executor, store_requests(executor), stop);
+    for (auto& result : results) result = fail(ErrorKind::cancelled, "stopped");
     for (std::size_t i = 0; i < keys.size(); ++i) {
-        executor.wait_until([&] { return running() < most; });
-        {
-            std::lock_guard lock(progress->mutex);
-            ++progress->running;
-        }
-        executor.post([&repository, &keys, &results, stop, i, progress] {
-            results[i] = stop.stop_requested()
-                             ? LoadedSegment(fail(ErrorKind::cancelled, "stopped"))
-                             : load_segment(repository, keys[i], stop);
-            std::lock_guard lock(progress->mutex);
-            --progress->running;
+        all.add(1, [&repository, &keys, &results, stop, i]() -> Result<void> {
+            results[i] = load_segment(repository, keys[i], stop);
+            return {};
         });
     }
-    executor.wait_until([&] { return running() == 0; });
+    static_cast<void>(all.finish());  // each says for itself how it went
     return results;
 }
 

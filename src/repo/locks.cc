@@ -1,10 +1,9 @@
 #include "repo/locks.h"
 
 #include <algorithm>
-#include <mutex>
-#include <optional>
 
 #include "os/file.h"
+#include "os/fan_out.h"
 #include "repo/certificates.h"
 #include "repo/config.h"
 #include "repo/index.h"
@@ -21,39 +20,13 @@ constexpr std::size_t kLockFileBytesMax = 1 << 20;
 
 // Locks all of `keys`, several at a time; the first error ends it.
 Result<void> lock_all(Repository& repository, std::vector<ObjectKey> const& keys, Time until, std::stop_token stop) {
-    auto& executor = repository.world().executor;
-    struct Progress {
-        std::mutex mutex;
-        std::size_t running = 0;
-        std::optional<Error> error;
-    };
-    auto progress = std::make_shared<Progress>();
-    // Most of the time is the store's: more requests than processors.
-    std::size_t const most = std::max(8u, 2 * executor.width());
+    FanOut all(repository.world().executor, store_requests(repository.world().executor), stop);
     for (auto const& key : keys) {
-        executor.wait_until([&] {
-            std::lock_guard lock(progress->mutex);
-            return progress->running < most || progress->error;
-        });
-        {
-            std::lock_guard lock(progress->mutex);
-            if (progress->error || stop.stop_requested()) break;
-            ++progress->running;
-        }
-        executor.post([&repository, key, until, stop, progress] {
-            auto done = repository.store().lock_until(key, until, stop);
-            std::lock_guard lock(progress->mutex);
-            if (!done && !progress->error) progress->error = std::move(done).error().within("lock " + key.text());
-            --progress->running;
+        all.add(1, [&repository, &key, until, stop] {
+            return repository.store().lock_until(key, until, stop).within("lock " + key.text());
         });
     }
-    executor.wait_until([&] {
-        std::lock_guard lock(progress->mutex);
-        return progress->running == 0;
-    });
-    if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
-    if (progress->error) return fail(std::move(*progress->error));
-    return {};
+    return all.finish();
 }
 
 Result<std::vector<ObjectInfo>> list_objects(Store& store, std::string_view prefix, std::stop_token stop) {

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "crypto/crypto.h"
+#include "os/fan_out.h"
 #include "repo/config.h"
 #include "repo/index.h"
 #include "repo/memory_pool.h"
@@ -141,36 +142,14 @@ class Replicator {
 
     // Returns when every object of the room is settled: the next one may need them.
     Result<void> copy_room(ObjectRoom room, std::vector<Item> const& items) {
+        // A log is never shown with a gap: its entries come one after the other.
+        FanOut all(executor_, room == ObjectRoom::log ? 0 : kCopyBytesInFlight, stop_);
         for (auto const& item : items) {
             TRY(pace());
-            executor_.wait_until([&] {
-                std::lock_guard lock(mutex_);
-                // A log is never shown with a gap: its entries come one after the other.
-                if (room == ObjectRoom::log) return tasks_ == 0;
-                return in_flight_ == 0 || in_flight_ + item.size <= kCopyBytesInFlight || error_;
-            });
-            {
-                std::lock_guard lock(mutex_);
-                if (error_) break;
-                in_flight_ += item.size;
-                started_bytes_ += item.size;
-                ++tasks_;
-            }
-            executor_.post([this, room, &item] {
-                auto done = stop_.stop_requested() ? Result<void>{} : settle(room, item);
-                std::lock_guard lock(mutex_);
-                if (!done && !error_) error_ = std::move(done.error());
-                in_flight_ -= item.size;
-                --tasks_;
-            });
+            started_bytes_ += item.size;
+            if (!all.add(item.size, [this, room, &item] { return settle(room, item); })) break;
         }
-        executor_.wait_until([&] {
-            std::lock_guard lock(mutex_);
-            return tasks_ == 0;
-        });
-        if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
-        if (error_) return fail(std::move(*error_));
-        return {};
+        return all.finish();
     }
 
     // Waits until the next bytes are due.
@@ -291,9 +270,6 @@ class Replicator {
     std::uint64_t started_bytes_ = 0;
 
     std::mutex mutex_;
-    std::optional<Error> error_;
-    std::uint64_t in_flight_ = 0;
-    std::size_t tasks_ = 0;
     ReplicateProgress report_;
     Replication result_;
 };

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "crypto/crypto.h"
+#include "os/fan_out.h"
 #include "repo/config.h"
 #include "repo/copies.h"
 #include "repo/mend.h"
@@ -78,32 +79,11 @@ class Scrubber {
     }
 
     Result<void> read_all() {
+        FanOut all(executor_, kScrubBytesInFlight, stop_);
         for (auto const& item : items_) {
-            executor_.wait_until([&] {
-                std::lock_guard lock(mutex_);
-                return in_flight_ == 0 || in_flight_ + item.size <= kScrubBytesInFlight || error_;
-            });
-            {
-                std::lock_guard lock(mutex_);
-                if (error_ || stop_.stop_requested()) break;
-                in_flight_ += item.size;
-                ++tasks_;
-            }
-            executor_.post([this, &item] {
-                auto done = stop_.stop_requested() ? Result<void>{} : settle(item);
-                std::lock_guard lock(mutex_);
-                if (!done && !error_) error_ = std::move(done.error());
-                in_flight_ -= item.size;
-                --tasks_;
-            });
+            all.add(item.size, [this, &item] { return settle(item); });
         }
-        executor_.wait_until([&] {
-            std::lock_guard lock(mutex_);
-            return tasks_ == 0;
-        });
-        if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
-        if (error_) return fail(std::move(*error_));
-        return {};
+        return all.finish();
     }
 
     // A task. Fails only when the store does.
@@ -158,9 +138,6 @@ class Scrubber {
     std::vector<Item> items_;
 
     std::mutex mutex_;  // of what tasks change
-    std::optional<Error> error_;
-    std::uint64_t in_flight_ = 0;
-    std::size_t tasks_ = 0;
     ScrubProgress progress_;
     ScrubReport report_;
 };

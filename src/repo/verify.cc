@@ -9,6 +9,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "os/fan_out.h"
 #include "repo/certificates.h"
 #include "repo/doomed.h"
 #include "repo/index.h"
@@ -221,42 +222,12 @@ class Verifier {
     }
 
     Result<void> check_packs_data() {
-        auto& executor = repository_.world().executor;
-        struct Shared {
-            std::mutex mutex;
-            std::uint64_t bytes = 0;
-            std::size_t tasks = 0;
-            std::optional<Error> error;
-        };
-        auto shared = std::make_shared<Shared>();
+        FanOut all(repository_.world().executor, kBytesInFlight, stop_);
         for (auto const& [id, size] : packs_) {
             if (!is_read(id)) continue;
-            auto cost = size;
-            executor.wait_until([&] {
-                std::lock_guard lock(shared->mutex);
-                return shared->bytes == 0 || shared->bytes + cost <= kBytesInFlight || shared->error;
-            });
-            {
-                std::lock_guard lock(shared->mutex);
-                if (shared->error || stop_.stop_requested()) break;
-                shared->bytes += cost;
-                ++shared->tasks;
-            }
-            executor.post([this, shared, cost, id = id] {
-                auto done = stop_.stop_requested() ? Result<void>{} : check_pack_data(id, cost);
-                std::lock_guard lock(shared->mutex);
-                if (!done && !shared->error) shared->error = std::move(done.error());
-                shared->bytes -= cost;
-                --shared->tasks;
-            });
+            all.add(size, [this, id = id, size = size] { return check_pack_data(id, size); });
         }
-        executor.wait_until([&] {
-            std::lock_guard lock(shared->mutex);
-            return shared->tasks == 0;
-        });
-        if (stop_.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
-        if (shared->error) return fail(std::move(*shared->error));
-        return {};
+        return all.finish();
     }
 
     // A task. Fails only when the store does.
