@@ -6,7 +6,14 @@ namespace holdfast::cli {
 
 // One function for each file that holds a command or a group of commands.
 Command init_command();
+Command key_list_command();
+Command key_add_command();
 Command key_export_command();
+Command key_remove_command();
+Command key_rotate_command();
+Command key_pair_command();
+Command key_grant_command();
+Command key_rewrap_command();
 Command key_escrow_command();
 Command key_recover_command();
 Command plan_check_command();

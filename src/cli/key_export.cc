@@ -23,7 +23,8 @@ Result<int> run_key_export(Invocation& invocation) {
     auto name = TRY(workspace->default_repository());
     auto* repository = TRY(workspace->repository(name, Role::admin, invocation.stop));
     auto label = invocation.value("label").value_or(fmt::format("{} of {}", to_text(roles), host_name()));
-    auto bundle = TRY(add_bundle(*repository, {.roles = roles, .label = label}, invocation.stop));
+    auto bundle = TRY(add_bundle(*repository, {.roles = roles, .label = label, .pairs = invocation.all("pair")},
+                                 invocation.stop));
     auto text = to_key_file(bundle);
     auto written = write_file_durably(file, as_bytes(text), 0600);
     wipe(text);
@@ -50,6 +51,7 @@ Command key_export_command() {
                 "reader restores and verifies; admin adds keys. Join them with '+': writer+reader.",
             .arguments = {{"FILE", "where the key goes; it must not exist"}},
             .options = {{.flag = "--role", .value = "ROLE", .help = "writer (default), reader, admin, or joined by +"},
+                        {.flag = "--pair", .value = "NAME", .help = "a reader's: also a dataset's own key pair", .many = true},
                         {.flag = "--label", .value = "TEXT", .help = "what the key is called in lists"}},
             .run = run_key_export};
 }

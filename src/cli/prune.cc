@@ -49,6 +49,10 @@ void show(Output& output, Pruned const& done, bool dry_run) {
         output.line(fmt::format("{} {}", would("doomed", "would doom"), packs(done.doomed, done.doomed_bytes)));
     }
     if (done.waiting > 0) output.line(fmt::format("{} wait, doomed before", packs(done.waiting, done.waiting_bytes)));
+    if (done.sealed > 0 || done.sealed_points > 0) {
+        output.line(fmt::format("{} packs and {} points are sealed to key pairs that this key does not hold: those packs stay",
+                                done.sealed, done.sealed_points));
+    }
     if (done.young > 0) output.line(fmt::format("{} packs that nothing needs yet are too young to go", done.young));
     if (done.segments != done.segments_before) {
         output.line(fmt::format("index: {} segments, {} before", done.segments, done.segments_before));
@@ -95,6 +99,8 @@ nlohmann::json pruned_json(Pruned const& done, bool dry_run) {
             {"segments", done.segments},
             {"swept", done.swept},
             {"writers", done.writers},
+            {"sealed", done.sealed},
+            {"sealed_points", done.sealed_points},
             {"given_up", given_up},
             {"damaged", damaged}};
 }

@@ -69,6 +69,11 @@ Result<int> run_verify(Invocation& invocation) {
         output.line(fmt::format("restored {} ({}): {} files, {}: {}", printable(item.dataset), item.point.brief(),
                                 item.files, format_bytes(item.bytes), verdict));
     }
+    auto sealed = nlohmann::json::array();
+    for (auto const& [point, why] : report.sealed) {
+        sealed.push_back({{"point", point.hex()}, {"message", printable(why)}});
+        output.line(fmt::format("not opened point {}: {}", point.brief(), printable(why)));
+    }
     auto summary = fmt::format("{} points, {} packs, {} chunks, {} read: {}", report.points, report.packs,
                                report.chunks, format_bytes(report.bytes_read),
                                report.whole() ? "whole"
@@ -92,7 +97,8 @@ Result<int> run_verify(Invocation& invocation) {
                                    {"damage", damage},
                                    {"files", files},
                                    {"file_count", report.file_count},
-                                   {"restored", restored}}
+                                   {"restored", restored},
+                                   {"sealed", sealed}}
                         .dump());
     return report.whole() ? kDone : kDamaged;
 }

@@ -122,6 +122,28 @@ Result<Secret> new_password(Workspace const& workspace) {
     return password;
 }
 
+Result<Secret> second_password(Invocation const& invocation, std::string const& prompt) {
+    if (auto file = invocation.value("new-password-file")) {
+        auto bytes = TRY(read_file(*file, kPasswordBytesMax).within("new password file"));
+        return password_of(std::move(bytes), "'" + printable(*file) + "'");
+    }
+    if (!is_terminal(2) || !is_terminal(0)) {
+        return fail(ErrorKind::usage, "a new password is needed, and there is no terminal to ask for it",
+                    "give --new-password-file FILE");
+    }
+    auto ask = [&](std::string const& text) -> Result<Secret> {
+        auto typed = TRY(read_password({.text = text + ": "}, invocation.stop));
+        Secret secret(typed);
+        wipe(typed);
+        return secret;
+    };
+    auto password = TRY(ask(prompt));
+    if (password.empty()) return fail(ErrorKind::usage, "an empty password protects nothing");
+    auto again = TRY(ask("The same again"));
+    if (!again.equals(password.view())) return fail(ErrorKind::usage, "the two passwords differ");
+    return password;
+}
+
 Warn warn_to(Output& output) {
     return [&output](std::string const& text) { output.warning(text); };
 }

@@ -100,4 +100,11 @@ struct BoxKey {
 // The raw shared secret, to be run through HKDF. Fails on a public key of small order.
 Result<Secret> x25519(ByteView private32, BoxPublicKey const& peer);
 
+// The X25519 pair that belongs to an Ed25519 one by the map between the two curves (RFC 7748, 4.1), so
+// that whoever is known by a signing key can be sent a secret. Using one key for both is safe when the
+// two never share a message (Thormarker, "On using the same key pair for Ed25519 and an X25519 based
+// KEM", 2021). Fails on a public key that is no point of the main subgroup.
+Result<BoxPublicKey> box_public_of(SignPublicKey const& key);
+BoxKey box_key_of(SignKey const& key);
+
 }  // namespace holdfast

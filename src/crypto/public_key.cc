@@ -57,4 +57,21 @@ Result<Secret> x25519(ByteView private32, BoxPublicKey const& peer) {
     return shared;
 }
 
+Result<BoxPublicKey> box_public_of(SignPublicKey const& key) {
+    BoxPublicKey box;
+    if (crypto_sign_ed25519_pk_to_curve25519(box.data(), key.data()) != 0)
+        return fail(ErrorKind::damaged, "signing key that is none");
+    return box;
+}
+
+BoxKey box_key_of(SignKey const& key) {
+    auto expanded = Secret::of_size(crypto_sign_SECRETKEYBYTES);
+    std::memcpy(expanded.writable().data(), key.seed.view().data(), key.seed.size());
+    std::memcpy(expanded.writable().data() + key.seed.size(), key.public_key.data(),
+                key.public_key.size());
+    auto scalar = Secret::of_size(crypto_scalarmult_SCALARBYTES);
+    crypto_sign_ed25519_sk_to_curve25519(scalar.writable().data(), expanded.view().data());
+    return BoxKey::from_private(scalar.view());
+}
+
 }  // namespace holdfast

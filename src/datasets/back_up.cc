@@ -82,7 +82,7 @@ Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std
     }
     RunRecord run(workspace, catalog::RunKind::backup, dataset.name, warn);
     auto started = workspace.clock().elapsed();
-    IngestLimits limits{.parity_percent = workspace.parity_percent(name)};
+    IngestLimits limits{.parity_percent = workspace.parity_percent(name), .pair = dataset.key};
     auto context = fmt::format("backup of '{}'", printable(dataset.name));
     Attempt attempt;
     auto capture = [&] {

@@ -33,6 +33,7 @@ Result<void> receive_log(Workspace& workspace, plan::Dataset const& dataset, pos
     auto* repository = TRY(workspace.repository(name, Role::writer, stop));
     options.conninfo = dataset.connect;
     options.dataset = dataset.name;
+    options.pair = dataset.key;
     if (options.spool_bytes_max > 0)
         options.spool = workspace.state() / repository->id().hex() / "wal-spool" /
                         dataset_tag(repository->keys(), dataset.name).hex();

@@ -9,8 +9,8 @@ namespace holdfast {
 // by `replicate`.
 Result<std::string> log_repository(Workspace const& workspace, plan::Dataset const& dataset);
 
-// Receives the log of a PostgreSQL dataset into its repository, as receive_wal() says. The connection, the dataset's name
-// and the place of the spool (none with 0 bytes) are filled in. Needs a writer's key.
+// Receives the log of a PostgreSQL dataset into its repository, as receive_wal() says. The connection, the dataset's name, its key
+// pair and the place of the spool (none with 0 bytes) are filled in. Needs a writer's key.
 Result<void> receive_log(Workspace& workspace, plan::Dataset const& dataset, postgres::WalReceiveOptions options,
                          std::stop_token stop);
 

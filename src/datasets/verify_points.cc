@@ -108,7 +108,8 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
                         .damage = {},
                         .files = {},
                         .file_count = found.affected_count,
-                        .restored = {}};
+                        .restored = {},
+                        .sealed = {found.sealed_points.begin(), found.sealed_points.end()}};
     for (auto const& damaged : found.damaged) report.damage.push_back({damaged.key, damaged.error.message});
     for (auto const& key : found.unknown) report.damage.push_back({key, "it is not known what this object is"});
     for (auto const& path : found.affected) report.files.push_back({path.dataset, path.point, path.path});
@@ -121,6 +122,7 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
             for (auto const& info : list.points) {
                 TRY(catalog.note_point(catalog_point(repository, info)));
                 auto id = info.id.hex();
+                if (found.sealed_points.contains(info.id)) continue;
                 if (found.affected_points.contains(info.id)) {
                     TRY(catalog.set_point_state(repository.id().hex(), id, catalog::PointState::damaged));
                 } else if (!found.unproven_points.contains(info.id)) {
@@ -130,7 +132,8 @@ Result<VerifyReport> verify(Workspace& workspace, Repository& repository, std::s
             return {};
         });
     }
-    auto const latest = latest_points(repository, name, std::move(list));
+    auto latest = latest_points(repository, name, std::move(list));
+    std::erase_if(latest, [&](PointReference const& point) { return found.sealed_points.contains(point.info.id); });
     for (auto const& point : latest) warn_of_stand_in(point, warn);
     if (options.restore) {
         auto parent = options.scratch.empty() ? workspace.state() / "scratch" : std::filesystem::path(options.scratch);

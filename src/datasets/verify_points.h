@@ -41,6 +41,8 @@ struct VerifyReport {
     std::vector<DamagedFile> files;  // at most 1,000
     std::uint64_t file_count = 0;
     std::vector<VerifyRestored> restored;  // what was restored for real
+    // Points that the key at hand may not open, with why: nothing is known of what they hold.
+    std::vector<std::pair<PointId, std::string>> sealed;
     bool whole() const { return damage.empty() && file_count == 0; }
 };
 

@@ -142,7 +142,7 @@ void describe(auto& v, Dataset& x) {
     v.field("secrets", x.secrets,
             {.doc = "Its content is secret: never shown in a diff or a log."});
     v.field("key", x.key,
-            {.doc = "A key of its own, by name, for instance `escrow`.", .form = Form::name});
+            {.doc = "A key pair of its own, by name: `holdfast key pair` makes it.", .form = Form::name});
     v.field("append_only", x.append_only,
             {.doc = "Its points cannot be forgotten before their retention ends."});
 }

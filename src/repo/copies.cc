@@ -5,6 +5,7 @@
 
 #include "repo/certificates.h"
 #include "repo/config.h"
+#include "repo/key_ring.h"
 
 namespace holdfast {
 namespace {
@@ -26,15 +27,7 @@ class CopyMender {
         }));
         // Without it nobody knows which admin's signature counts.
         if (!config) return std::move(faults_);
-        std::set<std::string> ids;
-        for (auto prefix : {kKeysPrefix, kKeyCopiesPrefix}) {
-            auto visit = [&](ObjectInfo const& info) -> Result<void> {
-                ids.insert(info.key.text().substr(prefix.size()));
-                return {};
-            };
-            TRY(store_.list(prefix, visit, stop_));
-        }
-        for (auto const& id : ids) {
+        for (auto const& id : TRY(names_behind(kKeysPrefix, kKeyCopiesPrefix))) {
             auto check = [&](std::string const&, ByteView object) -> Result<void> {
                 auto certificate = TRY(read_certificate(object, config->admin));
                 if (certificate.repository != config->repository || certificate.id.hex() != id) {
@@ -44,11 +37,28 @@ class CopyMender {
             };
             TRY(settle(std::string(kKeysPrefix) + id, std::string(kKeyCopiesPrefix) + id, check));
         }
+        for (auto const& n : TRY(names_behind(kRingsPrefix, kRingCopiesPrefix))) {
+            auto check = [](std::string const&, ByteView object) { return check_bare_ring(object); };
+            TRY(settle(std::string(kRingsPrefix) + n, std::string(kRingCopiesPrefix) + n, check));
+        }
         return std::move(faults_);
     }
 
   private:
     using Check = std::function<Result<void>(std::string const&, ByteView)>;
+
+    // What stands behind either of the prefixes.
+    Result<std::set<std::string>> names_behind(std::string_view first, std::string_view second) {
+        std::set<std::string> found;
+        for (auto prefix : {first, second}) {
+            auto visit = [&](ObjectInfo const& info) -> Result<void> {
+                found.insert(info.key.text().substr(prefix.size()));
+                return {};
+            };
+            TRY(store_.list(prefix, visit, stop_));
+        }
+        return found;
+    }
 
     Result<Bytes> read(std::string const& key, Check const& check) {
         auto object = TRY(store_.get(ObjectKey(key), stop_));

@@ -5,6 +5,7 @@
 #include "repo/certificates.h"
 #include "repo/chunker.h"
 #include "repo/config.h"
+#include "repo/key_changes.h"
 #include "repo/repository.h"
 
 namespace holdfast {
@@ -113,9 +114,14 @@ Result<KeyBundle> add_bundle(Repository& repository, AddBundle const& options,
     auto reads = (options.roles & static_cast<Roles>(Role::reader)) != 0;
     if (reads && !keys.data_private)
         return fail(ErrorKind::key_refused, "a key that cannot read cannot make a reader's key");
+    if (!reads && !options.pairs.empty())
+        return fail(ErrorKind::usage, "only a reader's key is given key pairs");
     auto& random = repository.world().random;
     auto bundle = generate_bundle(keys, options.roles, options.label, random);
     auto object = TRY(wrap_bundle(bundle, *keys.admin_sign, options.password, random));
+    // The grants first: a key that stands reads everything it was made for.
+    if (reads)
+        TRY(grant_all(repository, bundle, options.pairs, stop));
     TRY(put_key_object(repository.store(), bundle.id, object, stop));
     return bundle;
 }

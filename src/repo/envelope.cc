@@ -60,6 +60,8 @@ std::string_view name(DocumentKind kind) {
             return "list of writers that were seen";
         case DocumentKind::merged:
             return "merged index segment";
+        case DocumentKind::ring:
+            return "key ring";
     }
     return "document";
 }
@@ -80,6 +82,7 @@ Roles roles_that_sign(DocumentKind kind) {
         case DocumentKind::doomed:
         case DocumentKind::watch:
         case DocumentKind::merged:
+        case DocumentKind::ring:
             return static_cast<Roles>(Role::admin);
         case DocumentKind::proven:
             return static_cast<Roles>(Role::reader);

@@ -21,6 +21,7 @@ enum class DocumentKind : std::uint8_t {
     doomed = 9,   // packs that will be deleted; by an admin
     watch = 10,   // who was writing when packs were doomed; by an admin
     merged = 11,  // several writers' segments of the index; by an admin
+    ring = 17,    // data key pairs, who may read with them, keys that were removed; by an admin
 };
 // "recovery point", for messages.
 std::string_view name(DocumentKind kind);

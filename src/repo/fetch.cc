@@ -112,7 +112,7 @@ class FetchImpl : public Fetch {
           index_(std::move(index)),
           limits_(limits),
           id_key_(repository.keys().id_key.view()),
-          data_{repository.keys().data_private->clone(), repository.keys().data_public},
+          data_keys_(repository.data_keys()),
           front_(front == nullptr ? this : front) {}
 
     Result<void> chunks(std::span<ChunkId const> wants, Sink const& sink, std::stop_token stop) override {
@@ -155,6 +155,8 @@ class FetchImpl : public Fetch {
             if (!is_local(raw.error().kind)) return fail(std::move(raw.error()));
             error = at(location, id, std::move(raw.error()));
         }
+        // No parity helps who does not hold the key.
+        if (error.kind == ErrorKind::key_refused) return fail(std::move(error));
         auto mended = mended_chunk(id, stop);
         if (mended || !is_local(mended.error().kind)) return mended;
         return fail(std::move(error));
@@ -370,7 +372,7 @@ class FetchImpl : public Fetch {
 
     void perform(Batch& batch, Read const& read, Scratch& scratch) {
         auto const& location = read.frames.front().location();
-        auto key = PackKey::derive(repository_.keys().repository, data_, location.header);
+        auto key = derive(location.header);
         if (!key) {
             for (auto const& frame : read.frames) give_up(batch, frame, key.error());
             return;
@@ -399,6 +401,17 @@ class FetchImpl : public Fetch {
             }
             deliver(batch, frame, read_frame(*key, frame.location(), scratch.frame, batch.stop));
         }
+    }
+
+    Result<PackKey> derive(PackHeader const& header) const {
+        auto const& repository = repository_.keys().repository;
+        auto data = data_keys_->find(header.data_key);
+        if (data) return PackKey::derive(repository, **data, header);
+        // A mount lives for months: there may have been a rotation since.
+        if (!repository_.ring({})) return fail(std::move(data).error());
+        auto const now = repository_.data_keys();
+        auto const* fresh = TRY(now->find(header.data_key));
+        return PackKey::derive(repository, *fresh, header);
     }
 
     // The result lies in the scratch.
@@ -448,7 +461,9 @@ class FetchImpl : public Fetch {
     Result<void> deliver_mended(Batch& batch, std::vector<Want> wants) {
         std::ranges::stable_sort(wants, {}, [](Want const& want) { return want.location.pack_number; });
         for (auto const& want : wants) {
-            auto mended = mended_chunk(batch.wants[want.index], batch.stop);
+            auto const& failure = batch.failures.at(want.index);
+            auto mended = failure.kind == ErrorKind::key_refused ? Result<Bytes>(fail(failure))
+                                                                 : mended_chunk(batch.wants[want.index], batch.stop);
             if (!mended && !is_local(mended.error().kind)) return fail(std::move(mended.error()));
             if (mended) {
                 TRY(batch.sink(want.index, Result<ByteView>(ByteView(*mended))));
@@ -471,7 +486,7 @@ class FetchImpl : public Fetch {
                 error = at(location, id, std::move(pack.error()));
                 continue;
             }
-            auto key = PackKey::derive(repository_.keys().repository, data_, location.header);
+            auto key = derive(location.header);
             if (!key) return fail(std::move(key.error()));
             FrameScratch scratch;
             auto sealed = pack->subspan(location.frame_offset, location.frame.stored);
@@ -511,7 +526,7 @@ class FetchImpl : public Fetch {
                 return cache_.front().raw;
             }
         }
-        auto pack = TRY(PackKey::derive(repository_.keys().repository, data_, location.header));
+        auto pack = TRY(derive(location.header));
         // No call of others until it is copied.
         auto bytes = TRY(read_frame(pack, location, thread_frame_scratch(), stop));
         auto raw = std::make_shared<Bytes const>(bytes.begin(), bytes.end());
@@ -533,7 +548,7 @@ class FetchImpl : public Fetch {
     std::shared_ptr<Index> index_;
     FetchLimits const limits_;
     HmacKey const id_key_;
-    BoxKey const data_;
+    std::shared_ptr<DataKeys const> const data_keys_;
     Fetch* const front_;  // who is asked for the chunks of lists
 
     std::mutex scratch_mutex_;

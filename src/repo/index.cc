@@ -307,7 +307,7 @@ void Index::exclude(std::set<PackId> const& packs) {
     }
 }
 
-std::optional<PackId> Index::reusable_pack(ChunkId const& id) const {
+std::optional<PackId> Index::reusable_pack(ChunkId const& id, std::span<DataKeyId const> keys) const {
     std::optional<PackId> found;
     std::shared_lock lock(mutex_);
     for (auto const& part : parts_) {
@@ -317,7 +317,8 @@ std::optional<PackId> Index::reusable_pack(ChunkId const& id) const {
             auto frame = chunk ? part.table->frame(chunk->frame) : fail(chunk.error());
             if (!frame || !is_believed(part, frame->pack)) return false;
             if (trust_ && !(*trust_)[part.first_pack + frame->pack].usable) return false;
-            if (auto pack = part.table->pack(frame->pack)) found = pack->id;
+            auto pack = part.table->pack(frame->pack);
+            if (pack && std::ranges::find(keys, pack->header.data_key) != keys.end()) found = pack->id;
             return found.has_value();
         });
         if (!looked) static_cast<void>(lost(part, std::move(looked).error()));

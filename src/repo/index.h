@@ -82,10 +82,12 @@ class Index {
                                  std::function<bool(IndexPack const&)> const& proven);
     // These are not reused from now on, until choose_reusable() is called again.
     void exclude(std::set<PackId> const& packs);
-    // A pack with the chunk that this bundle may rely on and that is not known to be gone or about to go. What
-    // cannot be read is not there: it is stored again.
-    std::optional<PackId> reusable_pack(ChunkId const& id) const;
-    bool may_reuse(ChunkId const& id) const { return reusable_pack(id).has_value(); }
+    // A pack with the chunk that this bundle may rely on, that is sealed to one of `keys`, and that is not known to
+    // be gone or about to go. What cannot be read is not there: it is stored again.
+    std::optional<PackId> reusable_pack(ChunkId const& id, std::span<DataKeyId const> keys) const;
+    bool may_reuse(ChunkId const& id, std::span<DataKeyId const> keys) const {
+        return reusable_pack(id, keys).has_value();
+    }
     // Whether the pack, as this names it, is one that this bundle may rely on.
     Result<bool> relies_on(PackSummary const& pack) const;
 

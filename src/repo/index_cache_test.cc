@@ -44,6 +44,8 @@ bool nothing_is_proven(IndexPack const&) { return false; }
 
 class IndexCacheTest : public testing::Test {
   protected:
+    std::vector<DataKeyId> const data_keys{DataKeyId{}};  // what numbered packs are sealed to
+
     IndexCacheTest() { open(); }
     ~IndexCacheTest() override { fs::remove_all(directory); }
     static fs::path make_directory() {
@@ -242,7 +244,7 @@ TEST_F(IndexCacheTest, WhatBreaksWhileItIsUsedIsReadFromTheStore) {
     auto index = refresh();
     std::ofstream(files().front(), std::ios::binary | std::ios::in) << std::string(fs::file_size(files().front()), 'x');
     auto const chunk = said.front().directory.chunks.front().id;
-    EXPECT_FALSE(index->may_reuse(chunk));
+    EXPECT_FALSE(index->may_reuse(chunk, data_keys));
     auto found = index->find(chunk);
     ASSERT_FALSE(found);
     EXPECT_THAT(found.error().message, testing::HasSubstr("this machine's copy of the index"));
@@ -265,7 +267,7 @@ TEST_F(IndexCacheTest, WritersReuseWhatIsInFiles) {
     index->exclude({said[5].id});
     for (std::size_t i = 0; i < said.size(); ++i) {
         for (auto const& chunk : said[i].directory.chunks) {
-            auto pack = index->reusable_pack(chunk.id);
+            auto pack = index->reusable_pack(chunk.id, data_keys);
             if (i == 3 || i == 4 || i == 5) {
                 ASSERT_FALSE(pack) << i;
             } else {
@@ -274,7 +276,7 @@ TEST_F(IndexCacheTest, WritersReuseWhatIsInFiles) {
         }
     }
     // The filter lets through few of those that are not there, and they are not found either.
-    for (std::uint64_t n = 0; n < 1000; ++n) EXPECT_FALSE(index->may_reuse(id_number<ChunkId>(n + 50'000'000)));
+    for (std::uint64_t n = 0; n < 1000; ++n) EXPECT_FALSE(index->may_reuse(id_number<ChunkId>(n + 50'000'000), data_keys));
     // In a file meanwhile, packs that come are reused at once.
     std::size_t before = files().size();
     for (std::uint64_t i = 0; i < 30; ++i) {
@@ -284,9 +286,9 @@ TEST_F(IndexCacheTest, WritersReuseWhatIsInFiles) {
         said.push_back(group.packs.front());
     }
     EXPECT_GT(files().size(), before);
-    EXPECT_TRUE(index->may_reuse(said.back().directory.chunks.back().id));
-    EXPECT_TRUE(index->may_reuse(said[21].directory.chunks.back().id));
-    EXPECT_FALSE(index->may_reuse(said[3].directory.chunks.back().id));
+    EXPECT_TRUE(index->may_reuse(said.back().directory.chunks.back().id, data_keys));
+    EXPECT_TRUE(index->may_reuse(said[21].directory.chunks.back().id, data_keys));
+    EXPECT_FALSE(index->may_reuse(said[3].directory.chunks.back().id, data_keys));
     EXPECT_TRUE(index->relies_on(said[3]).value());
     auto other = said[3];
     other.bytes += 1;
@@ -305,10 +307,10 @@ TEST_F(IndexCacheTest, OthersChunksAreReusedWhenTheyAreProven) {
     std::map<PackId, std::uint64_t> sizes;
     for (auto const& pack : said) sizes[pack.id] = pack.bytes;
     ASSERT_TRUE(index->choose_reusable(sizes, nothing_is_proven));
-    EXPECT_FALSE(index->may_reuse(first.directory.chunks[7].id));
+    EXPECT_FALSE(index->may_reuse(first.directory.chunks[7].id, data_keys));
     ASSERT_TRUE(index->choose_reusable(sizes, [&](IndexPack const& pack) { return pack.id == first.id; }));
-    EXPECT_TRUE(index->may_reuse(first.directory.chunks[7].id));
-    EXPECT_FALSE(index->may_reuse(said[1].directory.chunks[7].id));
+    EXPECT_TRUE(index->may_reuse(first.directory.chunks[7].id, data_keys));
+    EXPECT_FALSE(index->may_reuse(said[1].directory.chunks[7].id, data_keys));
     EXPECT_TRUE(index->relies_on(first).value());
     EXPECT_FALSE(index->relies_on(said[1]).value());
 }

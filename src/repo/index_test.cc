@@ -110,29 +110,34 @@ TEST(Index, TheSamePackTwiceIsOnce) {
 
 TEST(Index, ReusesOnlyWhatThisWriterWrote) {
     Index index(bundle(1));
+    std::vector keys = {make_pack(1, 1, 0).header.data_key};
     std::vector<PackSummary> theirs = {make_pack(1, 1, 0)};
     index.add(bundle(2), theirs);
-    EXPECT_FALSE(index.may_reuse(numbered_chunk(0)));
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(0), keys));
     EXPECT_EQ(index.find(numbered_chunk(0))->size(), 1u);
     // Once it has stored the chunk itself, both places are known, its own first.
     std::vector<PackSummary> ours = {make_pack(7, 1, 0)};
     index.add(bundle(1), ours);
-    EXPECT_TRUE(index.may_reuse(numbered_chunk(0)));
+    EXPECT_TRUE(index.may_reuse(numbered_chunk(0), keys));
     auto found = index.find(numbered_chunk(0)).value();
     ASSERT_EQ(found.size(), 2u);
     EXPECT_EQ(found[0].pack, ours[0].id);
     EXPECT_EQ(found[1].pack, theirs[0].id);
+    // Not where its readers could not open it.
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(0), std::vector{DataKeyId::from_bytes(numbered_chunk(9).view())}));
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(0), {}));
 }
 
 TEST(Index, PacksThatAreGoneAreNotReused) {
     Index index(bundle(1));
+    std::vector keys = {make_pack(1, 1, 0).header.data_key};
     std::vector<PackSummary> packs = {make_pack(1, 1, 0), make_pack(2, 1, 10), make_pack(3, 1, 20)};
     index.add(bundle(1), packs);
     auto nothing_proven = [](IndexPack const&) { return false; };
     ASSERT_TRUE(index.choose_reusable({{packs[0].id, packs[0].bytes}, {packs[1].id, packs[1].bytes - 1}}, nothing_proven));
-    EXPECT_TRUE(index.may_reuse(numbered_chunk(0)));
-    EXPECT_FALSE(index.may_reuse(numbered_chunk(10)));  // cut off
-    EXPECT_FALSE(index.may_reuse(numbered_chunk(20)));  // missing
+    EXPECT_TRUE(index.may_reuse(numbered_chunk(0), keys));
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(10), keys));  // cut off
+    EXPECT_FALSE(index.may_reuse(numbered_chunk(20), keys));  // missing
 }
 
 class IndexRefresh : public testing::Test {

@@ -205,6 +205,7 @@ class IngestImpl : public Ingest {
     Result<void> flush() override { return pipeline_->flush(); }
     Result<void> secure(std::stop_token stop) override;
     IngestStatistics statistics() const override { return pipeline_->statistics(); }
+    std::string pair() const override { return pipeline_->pair(); }
     std::set<PackId> relied_on() const override { return pipeline_->relied_on(); }
 
   private:
@@ -249,7 +250,8 @@ Result<void> IngestImpl::secure(std::stop_token stop) {
         auto stored = pipeline_->store_again(lost, *fetch, stop);
         if (!stored) {
             auto kind = stored.error().kind;
-            if (kind == ErrorKind::not_found || kind == ErrorKind::damaged) return gone(": " + stored.error().message);
+            auto elsewhere = kind == ErrorKind::not_found || kind == ErrorKind::damaged || kind == ErrorKind::key_refused;
+            if (elsewhere) return gone(": " + stored.error().message);
             return stored;
         }
         TRY(pipeline_->flush());
@@ -261,11 +263,14 @@ Result<void> IngestImpl::secure(std::stop_token stop) {
 
 Result<std::unique_ptr<Ingest>> make_ingest(Repository& repository, IngestLimits limits,
                                             std::stop_token stop) {
+    auto keys = repository.data_keys();
+    SealTo seal_to{TRY(keys->newest(limits.pair)), keys->epochs(limits.pair)};
     // What is doomed before what there is: a pack that is in neither is not relied on.
     auto doomed = TRY(read_doomed(repository, stop));
     auto index = TRY(refresh_index(repository, {.check_packs = true}, stop));
     index->exclude(doomed.packs);
-    auto pipeline = std::make_shared<Pipeline>(repository, std::move(index), limits, std::move(stop));
+    auto pipeline = std::make_shared<Pipeline>(repository, std::move(index), std::move(seal_to), limits,
+                                               std::move(stop));
     return std::unique_ptr<Ingest>(std::make_unique<IngestImpl>(
         repository, std::move(pipeline), std::move(doomed.keys)));
 }

@@ -4,6 +4,8 @@
 #include <set>
 #include <span>
 #include <stop_token>
+#include <string>
+#include <vector>
 
 #include "os/executor.h"
 #include "repo/content.h"
@@ -18,6 +20,9 @@ struct IngestLimits {
     std::size_t frames_in_flight_bytes = 32u << 20;  // raw bytes between chunker and pack
     int zstd_level = 3;
     unsigned parity_percent = kParityPercentDefault;  // of each pack; 0 to kParityPercentMax
+    // The key pair that frames are sealed to; empty: the repository's own. `usage` from begin_ingest()
+    // when there is none of that name.
+    std::string pair = {};
 };
 
 struct IngestStatistics {
@@ -72,6 +77,8 @@ class Ingest {
     // publish(), between the point and its log entry.
     virtual Result<void> secure(std::stop_token) { return {}; }
     virtual IngestStatistics statistics() const = 0;
+    // The key pair that it seals to: IngestLimits::pair.
+    virtual std::string pair() const { return {}; }
     // The packs in which lies what was stored or known so far: what locks a new point's content locks these.
     virtual std::set<PackId> relied_on() const { return {}; }
 };

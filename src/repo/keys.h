@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "base/time.h"
 #include "crypto/crypto.h"
 #include "repo/ids.h"
 
@@ -60,6 +61,16 @@ Result<KeyBundle> decode_bundle(ByteView bytes);
 // tells `damaged` from `key_refused`.
 Result<Bytes> wrap_bundle(KeyBundle const& bundle, SignKey const& admin, std::optional<ByteView> password,
                           Random& random);
+// From when on a bundle's signature counts no more (key_ring.h).
+struct KeyRemoval {
+    Time time;
+    // It is told that it is removed, and an admin is about to note how far it went: all of it counts still.
+    bool closing = false;
+    // How far the bundle's log went, as the admin saw it: what it names up to here stays. 0: nothing.
+    std::uint64_t last_entry = 0;
+    Hash32 last_hash{};
+    bool operator==(KeyRemoval const&) const = default;
+};
 struct KeyCertificate {
     BundleId id;
     RepositoryId repository;
@@ -67,6 +78,7 @@ struct KeyCertificate {
     SignPublicKey sign_public{};
     std::string label;
     bool has_password = false;  // the object also holds the bundle, wrapped
+    std::optional<KeyRemoval> removed = std::nullopt;  // as of the key ring; not in the object
 };
 // Checks the checksum and, given the admin's key, the signature.
 Result<KeyCertificate> read_certificate(ByteView object, std::optional<SignPublicKey> admin);

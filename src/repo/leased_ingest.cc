@@ -47,6 +47,7 @@ class LeasedIngest : public Ingest {
         return lease_->renew_if_due(stop);
     }
     IngestStatistics statistics() const override { return ingest_->statistics(); }
+    std::string pair() const override { return ingest_->pair(); }
     std::set<PackId> relied_on() const override { return ingest_->relied_on(); }
 
   private:

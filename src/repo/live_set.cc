@@ -14,13 +14,13 @@ bool is_missing(ErrorKind kind) { return kind == ErrorKind::not_found || kind ==
 // Walks a content's lists level by level, holding one chunk and the cut-off end of one entry for each.
 class Marker {
   public:
-    Marker(Fetch& fetch, DigestSet& live, std::stop_token stop)
-        : fetch_(fetch), live_(live), stop_(std::move(stop)) {}
+    Marker(Fetch& fetch, DigestSet& live, Hash32 const& pair, std::stop_token stop)
+        : fetch_(fetch), live_(live), pair_(pair), stop_(std::move(stop)) {}
 
     // `extent` is one of the content at `depth`.
     Result<void> mark(std::size_t depth, Extent const& extent) {
         if (!extent.chunk) return {};
-        live_.insert(*extent.chunk);
+        live_.insert(in_pair(*extent.chunk, pair_));
         if (depth == 0) return {};
         auto bytes = TRY(fetch_.chunk(*extent.chunk, stop_));
         if (extent.offset > bytes.size() || extent.length > bytes.size() - extent.offset) {
@@ -58,6 +58,7 @@ class Marker {
 
     Fetch& fetch_;
     DigestSet& live_;
+    Hash32 const pair_;
     std::stop_token stop_;
     std::array<Bytes, kContentDepthMax> rests_;  // of the list whose entries lie at depth i
 };
@@ -68,6 +69,7 @@ class Walk {
         : fetch_(fetch), walk_(walk), stop_(std::move(stop)) {}
 
     Result<void> point(PointInfo const& info) {
+        pair_ = pair_mark(pair_of(info.point));
         auto content = [&](std::string const& path, Content const& what) -> Result<bool> {
             return mark(what).within(path);
         };
@@ -90,14 +92,15 @@ class Walk {
         if (content.extents.empty()) return true;
         ByteWriter writer;
         encode(content, writer);
-        if (!seen_.insert(ChunkId{sha256(writer.view())})) return false;
-        TRY(mark_content(fetch_, content, live, stop_));
+        if (!seen_.insert(in_pair(ChunkId{sha256(writer.view())}, pair_))) return false;
+        TRY(mark_content(fetch_, content, live, pair_, stop_));
         return true;
     }
 
     Fetch& fetch_;
     WalkTree const& walk_;
     std::stop_token stop_;
+    Hash32 pair_{};   // of the point that is walked
     DigestSet seen_;  // contents
 };
 
@@ -131,19 +134,23 @@ bool DigestSet::contains(ChunkId const& id) const {
     return !slots_.empty() && slots_[place(slots_, id)] == id;
 }
 
-Result<void> mark_content(Fetch& fetch, Content const& content, DigestSet& live, std::stop_token stop) {
+Result<void> mark_content(Fetch& fetch, Content const& content, DigestSet& live, Hash32 const& pair,
+                          std::stop_token stop) {
     if (content.depth > kContentDepthMax) return fail(ErrorKind::damaged, "content: lists nested too deep");
-    Marker marker(fetch, live, std::move(stop));
+    Marker marker(fetch, live, pair, std::move(stop));
     for (auto const& extent : content.extents) TRY(marker.mark(content.depth, extent));
     return marker.finish();
 }
 
-Result<LiveReport> collect_live(Fetch& fetch, std::vector<PointInfo> points, WalkTree const& walk,
+Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::vector<PointInfo> points,
+                                WalkTree const& walk,
                                 StillThere const& still_there, LiveCallback const& progress,
                                 std::stop_token stop) {
     // Confirmed ones first: what an unconfirmed one could not read does not hide what they need.
     std::ranges::stable_partition(points, [](PointInfo const& info) { return info.confirmed; });
     LiveReport report;
+    auto is_sealed = [&](PointInfo const& info) { return !data_keys.holds(pair_of(info.point)); };
+    report.sealed = std::erase_if(points, is_sealed);
     Walk walker(fetch, walk, stop);
     std::uint64_t done = 0;
     for (auto const& info : points) {

@@ -23,11 +23,15 @@ class DigestSet {
     bool has_zero_ = false;
 };
 
-// Marks every chunk that a content needs, the chunks of its lists on every level included.
-Result<void> mark_content(Fetch& fetch, Content const& content, DigestSet& live, std::stop_token stop);
+// Marks every chunk that a content needs, the chunks of its lists on every level included: as chunks of the key
+// pair whose mark this is (data_keys.h).
+Result<void> mark_content(Fetch& fetch, Content const& content, DigestSet& live, Hash32 const& pair,
+                          std::stop_token stop);
 
 struct LiveReport {
-    DigestSet live;  // the chunks that the points need
+    DigestSet live;  // the chunks that the points need, each in_pair()
+    // Points of key pairs that this key does not hold: nobody here can say what they need.
+    std::uint64_t sealed = 0;
     // Unconfirmed points that lack what they need: backups that were given up.
     std::vector<PointId> given_up;
 };
@@ -37,9 +41,10 @@ using LiveCallback = std::function<void(std::uint64_t points, std::uint64_t tota
 // Whether a point is there still: it may be dropped, and its chunks collected, while it is read.
 using StillThere = std::function<Result<bool>(PointId const&)>;
 
-// Walks the points' trees. `damaged` when a part of a confirmed point cannot be read: then nobody can say
+// Walks the points' trees, but of those that are sealed to pairs which `data_keys` does not open. `damaged` when a part of a confirmed point cannot be read: then nobody can say
 // what it needs, and nothing may be deleted.
-Result<LiveReport> collect_live(Fetch& fetch, std::vector<PointInfo> points, WalkTree const& walk,
+Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::vector<PointInfo> points,
+                                WalkTree const& walk,
                                 StillThere const& still_there, LiveCallback const& progress,
                                 std::stop_token stop);
 

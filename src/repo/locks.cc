@@ -8,6 +8,7 @@
 #include "repo/config.h"
 #include "repo/index.h"
 #include "repo/json_object.h"
+#include "repo/key_ring.h"
 #include "repo/object_check.h"
 #include "repo/pack.h"
 #include "repo/self_documents.h"
@@ -67,6 +68,7 @@ bool is_for_good(ObjectKey const& key) {
     switch (room_of(key.text())) {
         case ObjectRoom::config:
         case ObjectRoom::key:
+        case ObjectRoom::ring:
         case ObjectRoom::pack:
         case ObjectRoom::index:
         case ObjectRoom::point:
@@ -93,7 +95,7 @@ Result<LockPass> lock_again(Repository& repository, std::set<PackId> const& pack
     pass.until = repository.world().clock.now() + period;
     auto keys = TRY(segments_naming(repository, packs, stop));
     for (auto const& pack : packs) keys.push_back(pack_key(pack));
-    for (auto prefix : {kKeysPrefix, kLogPrefix}) {
+    for (auto prefix : {kKeysPrefix, kRingsPrefix, kLogPrefix}) {
         auto found = TRY(list_objects(store, prefix, stop));
         for (auto const& info : found) keys.push_back(info.key);
     }
@@ -102,7 +104,7 @@ Result<LockPass> lock_again(Repository& repository, std::set<PackId> const& pack
     auto copies = TRY(list_objects(store, kSelfPrefix, stop));
     for (auto const& info : copies) {
         auto room = room_of(info.key.text());
-        if (room == ObjectRoom::key) keys.push_back(info.key);
+        if (room == ObjectRoom::key || room == ObjectRoom::ring) keys.push_back(info.key);
         if (room == ObjectRoom::self)
             newest.insert_or_assign(info.key.text().substr(info.key.text().find('-')), info.key);
     }

@@ -21,7 +21,7 @@ struct LockPass {
     Time until;  // no lock of them ends before
 };
 // Locks until now + `period` what a point needs that was just published: `packs` (all that it relies on),
-// segments of the index that name them, all keys and logs, and the newest of each self document; the configuration
+// segments of the index that name them, all keys, key rings and logs, and the newest of each self document; the configuration
 // last, so that its own lock tells how far the last whole pass reached. What garbage collection has replaced
 // is not locked again. May be repeated. `usage` where the store cannot, not_found when a pack is gone. Not
 // from an executor's task.

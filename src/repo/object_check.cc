@@ -9,6 +9,7 @@
 #include "repo/doomed.h"
 #include "repo/hold.h"
 #include "repo/index.h"
+#include "repo/key_ring.h"
 #include "repo/lease.h"
 #include "repo/pack.h"
 #include "repo/proven.h"
@@ -110,6 +111,8 @@ Result<void> check_bare_object(std::optional<RepositoryId> const& repository, st
             return {};
         case ObjectRoom::wal:
             return check_bare_wal(object);
+        case ObjectRoom::ring:
+            return check_bare_ring(object);
         case ObjectRoom::reserve:
         case ObjectRoom::unknown:
             return {};
@@ -121,6 +124,7 @@ Result<void> check_bare_object(std::optional<RepositoryId> const& repository, st
 
 ObjectRoom room_of(std::string_view key) {
     if (key == kConfigKey || key == kConfigCopyKey) return ObjectRoom::config;
+    if (key.starts_with(kRingsPrefix) || key.starts_with(kRingCopiesPrefix)) return ObjectRoom::ring;
     if (key.starts_with(kKeysPrefix) || key.starts_with(kKeyCopiesPrefix)) return ObjectRoom::key;
     if (key.starts_with(kPacksPrefix)) {
         return pack_of(ObjectKey(std::string(key))) ? ObjectRoom::pack : ObjectRoom::unknown;
@@ -168,6 +172,9 @@ Result<void> check_object(Repository& repository, CertificateLookup const& certi
             return {};
         case ObjectRoom::hold:
             TRY(open_hold(key, object, keys, certificates));
+            return {};
+        case ObjectRoom::ring:
+            TRY(open_ring(key, object, keys, certificates));
             return {};
         case ObjectRoom::wal:
             return check_wal(repository, key, object, stop);

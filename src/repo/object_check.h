@@ -17,6 +17,7 @@ enum class ObjectRoom {
     self,
     hold,
     proven,
+    ring,
     wal,
     doomed,
     reserve,
@@ -30,7 +31,7 @@ inline bool is_local(ErrorKind kind) {
            kind == ErrorKind::key_refused;
 }
 
-// Reads an object of the rooms config, key, point, receipt, lease, proven, self, hold, wal or doomed in full
+// Reads an object of the rooms config, key, ring, point, receipt, lease, proven, self, hold, wal or doomed in full
 // and checks that it is what was written under this name. `damaged` when not. (Packs, segments and logs are
 // checked as a whole, elsewhere.)
 Result<void> check_object(Repository& repository, CertificateLookup const& certificates,

@@ -122,6 +122,8 @@ struct PackReport {
     // The directory, when it opened; then the chunks that can't be had from this pack.
     std::optional<PackSummary> summary;
     std::vector<ChunkId> lost;
+    // Without its data key: the sector sums and the name were checked, and nothing else.
+    bool sealed = false;
 };
 // Checks every byte: sector sums, padding, the name, the directory; opens every frame and recomputes
 // every chunk id.

@@ -14,11 +14,12 @@ std::size_t lane_of(ChunkKind kind) { return kind == ChunkKind::data ? 0 : 1; }
 
 }  // namespace
 
-Pipeline::Pipeline(Repository& repository, std::shared_ptr<Index> index, IngestLimits limits,
-                   std::stop_token stop)
+Pipeline::Pipeline(Repository& repository, std::shared_ptr<Index> index, SealTo seal_to,
+                   IngestLimits limits, std::stop_token stop)
     : repository_(repository),
       index_(std::move(index)),
-      limits_(limits),
+      seal_to_(std::move(seal_to)),
+      limits_(std::move(limits)),
       id_key_(repository.keys().id_key.view()),
       gear_(make_gear_table(repository.keys().id_key.view())),
       // What was in flight once will be needed again: it goes back when the pipeline ends.
@@ -81,7 +82,7 @@ bool Pipeline::knows(ChunkId const& id) const {
         std::lock_guard lock(mutex_);
         if (pending_.contains(id)) return true;
     }
-    auto pack = index_->reusable_pack(id);
+    auto pack = index_->reusable_pack(id, seal_to_.readable);
     if (!pack) return false;
     std::lock_guard lock(mutex_);
     relied_on_.insert(*pack);
@@ -195,7 +196,7 @@ Result<void> Pipeline::seal_frame(FrameTask& task) {
         if (!open) {
             auto const& keys = repository_.keys();
             auto memory = memory_.take(limits_.pack_bytes + kPackSlack);
-            auto builder = TRY(PackBuilder::create(keys.repository, keys.data_public,
+            auto builder = TRY(PackBuilder::create(keys.repository, seal_to_.public_key,
                                                    repository_.world().random, std::move(memory)));
             open = std::make_shared<OpenPack>();
             open->builder = std::move(builder);

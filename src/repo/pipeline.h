@@ -15,6 +15,13 @@
 
 namespace holdfast {
 
+// Which key pair a capture's packs are sealed to, and in whose packs a chunk counts as stored: what its
+// readers could not open is stored again.
+struct SealTo {
+    BoxPublicKey public_key{};
+    std::vector<DataKeyId> readable;
+};
+
 // The stages behind the producer: new chunks → frames → packs → store → index. The producer's thread
 // calls; compression, sealing and puts are tasks on the executor.
 //
@@ -23,7 +30,7 @@ namespace holdfast {
 // they are taken in, because nothing is promised before flush() has succeeded.
 class Pipeline : public std::enable_shared_from_this<Pipeline> {
   public:
-    Pipeline(Repository& repository, std::shared_ptr<Index> index, IngestLimits limits,
+    Pipeline(Repository& repository, std::shared_ptr<Index> index, SealTo seal_to, IngestLimits limits,
              std::stop_token stop);
 
     // The producer's side.
@@ -42,6 +49,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     // The first error of any stage, or that it was stopped.
     Result<void> check() const;
     IngestStatistics statistics() const;
+    std::string const& pair() const { return limits_.pair; }
     GearTable const& gear() const { return gear_; }
     // Where the memory of chunks comes from.
     MemoryPool& memory() { return memory_; }
@@ -91,6 +99,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
 
     Repository& repository_;
     std::shared_ptr<Index> index_;
+    SealTo const seal_to_;
     IngestLimits const limits_;
     HmacKey const id_key_;
     GearTable const gear_;

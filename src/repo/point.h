@@ -30,6 +30,13 @@ struct RecoveryPoint {
     bool operator==(RecoveryPoint const&) const = default;
 };
 
+// The key pair that its content is sealed to: that of the attribute `pair`, or "", the repository's own.
+inline constexpr char kPairAttribute[] = "pair";
+inline std::string_view pair_of(RecoveryPoint const& point) {
+    auto found = point.attributes.find(kPairAttribute);
+    return found == point.attributes.end() ? std::string_view() : found->second;
+}
+
 // A point as the repository shows it.
 struct PointInfo {
     PointId id;
@@ -39,11 +46,13 @@ struct PointInfo {
     bool confirmed = false;        // its writer's log has an entry for it
 };
 
-// An object that is not what it should be (a point, a receipt, an entry of a log), or a point that
-// its writer's log names and the store does not have: listed beside the good ones, never hidden.
+// An object that is not what it should be (a point, a receipt, an entry of a log) or not whose it should be,
+// or a point that its writer's log names and the store does not have: listed beside the good ones, never hidden.
 struct DamagedPoint {
     std::string key;  // of the object
     Error error;
+    // It may be whole: a key signed it after it was removed. Nobody needs what it names.
+    bool refused = false;
 };
 
 // The document (JSON). Texts of any bytes survive.

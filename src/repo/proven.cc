@@ -56,6 +56,8 @@ Result<std::vector<PackMark>> open_marks(Repository& repository, std::string con
         return fail(ErrorKind::damaged, "holds other bytes than its name says");
     }
     auto document = TRY(repository.open(DocumentKind::proven, object, stop));
+    // When a removed key wrote it nobody can tell, and others would rely on it: it proves nothing, and goes.
+    if (repository.removed(document.signer.id)) return std::vector<PackMark>{};
     return decode_marks(document.plain);
 }
 

@@ -38,7 +38,8 @@ inline constexpr std::string_view kProvenPrefix = "proven/";
 Bytes encode_marks(Time time, std::span<PackMark const> marks);
 // Checks every length and verdict; all marks have the document's time.
 Result<std::vector<PackMark>> decode_marks(ByteView plain);
-// Opens the object that was found under `key`. `damaged` when it is not what was written there.
+// Opens the object that was found under `key`. `damaged` when it is not what was written there. Of a key that
+// was removed: no marks.
 Result<std::vector<PackMark>> open_marks(Repository& repository, std::string const& key, ByteView object,
                                          std::stop_token stop);
 

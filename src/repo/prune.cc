@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "repo/doomed.h"
+#include "repo/pack_check.h"
 #include "repo/proven.h"
 #include "repo/reserve.h"
 
@@ -98,7 +99,7 @@ class Collector {
     Result<void> look_at_points() {
         auto list = TRY(repository_.points(stop_));
         for (auto& damaged : list.damaged) {
-            if (!damaged.key.starts_with(kPointsPrefix)) continue;
+            if (damaged.refused || !damaged.key.starts_with(kPointsPrefix)) continue;
             return fail(ErrorKind::damaged, damaged.key + ": " + damaged.error.message,
                         "nothing is deleted while it cannot be told what a point needs: get it from the other "
                         "copy (holdfast replicate) or forget it");
@@ -109,15 +110,17 @@ class Collector {
             repository_.index_slot().index = nullptr;
         }
         auto fetch = TRY(repository_.begin_fetch({}, stop_));
+        data_keys_ = repository_.data_keys();
         auto still_there = [&](PointId const& id) -> Result<bool> {
             auto now = TRY(repository_.points(stop_));
             return std::ranges::any_of(now.points, [&](PointInfo const& info) { return info.id == id; });
         };
         auto live = TRY(collect_live(
-            *fetch, std::move(list.points), walk_, still_there,
+            *fetch, *data_keys_, std::move(list.points), walk_, still_there,
             [&](std::uint64_t done, std::uint64_t total) { advance("reading points", done, total); }, stop_));
         live_ = std::move(live.live);
         report_.given_up = std::move(live.given_up);
+        report_.sealed_points = live.sealed;
         report_.chunks = live_.size();
         return {};
     }
@@ -253,8 +256,9 @@ class Collector {
     }
 
     void choose() {
-        keepers_ = std::make_unique<Keepers>(*index_, live_, packs_);
+        keepers_ = std::make_unique<Keepers>(*index_, live_, packs_, *data_keys_);
         plan_ = make_plan(*keepers_, packs_, options_.limits);
+        report_.sealed = plan_.sealed;
         for (auto const& id : keepers_->irreplaceable()) {
             note_damaged(id, "is known to be damaged, and points need what it alone holds");
         }
@@ -266,9 +270,7 @@ class Collector {
     // be counts for nothing, and the plan is made anew.
     Result<void> open_keepers() {
         if (options_.dry_run) return {};
-        auto const& keys = repository_.keys();
-        BoxKey data{keys.data_private->clone(), keys.data_public};
-        HmacKey id_key(keys.id_key.view());
+        HmacKey id_key(repository_.keys().id_key.view());
         std::set<PackId> opened;
         for (bool again = true; again;) {
             again = false;
@@ -283,7 +285,7 @@ class Collector {
                     object.error().kind != ErrorKind::not_found && object.error().kind != ErrorKind::io) {
                     return fail(std::move(object).error().within("read pack " + id.brief()));
                 }
-                if (object && is_whole(id, check_pack(*object, id, repository_.id(), data, id_key))) continue;
+                if (object && is_whole(id, check_pack(*object, id, repository_.id(), *data_keys_, id_key))) continue;
                 packs_[id].damaged = true;
                 note_damaged(id, object ? "is not what was written" : object.error().message);
                 again = true;
@@ -391,7 +393,7 @@ class Collector {
 
     Result<void> repack() {
         if (plan_.rescue.empty() && plan_.repack.empty()) return {};
-        Repacker repacker(repository_, *index_, live_, *keepers_, options_.shape, stop_);
+        Repacker repacker(repository_, *index_, *keepers_, data_keys_, options_.shape, stop_);
         std::vector<PackId> copied;
         auto total = plan_.rescue.size() + plan_.repack.size();
         auto copy = [&](PackId const& id, Repacker::From from) -> Result<void> {
@@ -540,6 +542,7 @@ class Collector {
 
     Doomed doomed_;
     std::map<std::array<std::uint8_t, 16>, ListedLease> leases_;
+    std::shared_ptr<DataKeys const> data_keys_;  // as of the points
     DigestSet live_;
     std::unique_ptr<Index> index_;
     std::vector<Segment> segments_;

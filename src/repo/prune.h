@@ -38,6 +38,8 @@ struct Pruned {
     std::uint64_t segments_before = 0, segments = 0;  // of the index
     std::uint64_t swept = 0;    // points and receipts of which crashes had left something
     std::uint64_t writers = 0;  // that run, or were killed a short while ago
+    // Of key pairs that this key does not hold: who holds them collects their garbage.
+    std::uint64_t sealed = 0, sealed_points = 0;  // packs and points
     std::vector<PointId> given_up;  // unconfirmed points that lack what they need
     struct Damaged {
         std::string key;

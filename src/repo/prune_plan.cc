@@ -4,30 +4,40 @@
 
 namespace holdfast {
 
-Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& packs)
+Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& packs, DataKeys const& data_keys)
     : named_(index.packs().value()), index_(index), live_(live) {
     std::vector<std::uint32_t> order, others;
+    std::vector<bool> is_newest;
     for (std::uint32_t i = 0; i < named_.size(); ++i) {
+        auto const& data_key = named_[i].header.data_key;
+        marks_.push_back(data_keys.mark_of(data_key));
+        is_newest.push_back(data_keys.is_newest(data_key));
+        if (!data_keys.opens(data_key)) {
+            sealed_.insert(named_[i].id);
+            continue;
+        }
         auto listed = packs.find(named_[i].id);
         auto stands = listed != packs.end() && listed->second.bytes == named_[i].bytes &&
                       !listed->second.doomed && !listed->second.damaged && !listed->second.suspect;
         (stands ? order : others).push_back(i);
     }
-    // Proven ones first. Among the others the one with the smaller name: two collectors choose alike.
+    // Proven ones first, and of these the newest epoch. Else the one with the smaller name: two collectors
+    // choose alike.
     std::ranges::sort(order, {}, [&](std::uint32_t i) {
-        return std::tuple(named_[i].writer != kProven, named_[i].id, named_[i].writer);
+        return std::tuple(named_[i].writer != kProven, !is_newest[i], named_[i].id, named_[i].writer);
     });
     for (auto number : order) {
         auto const& pack = named_[number];
         Use use{.live = 0, .total = 0, .named = true};
         for (auto const& chunk : directory(number).chunks) {
             use.total += chunk.length;
-            if (!live_.contains(chunk.id)) continue;
-            auto [first, is_new] = first_.emplace(chunk.id, number);
+            auto id = in_pair(chunk.id, marks_[number]);
+            if (!live_.contains(id)) continue;
+            auto [first, is_new] = first_.emplace(id, number);
             auto const& kept = named_[first->second];
             auto stays = is_new || kept.id == pack.id;
             if (!stays && kept.writer != kProven && kept.writer != pack.writer) {
-                more_.emplace(chunk.id, number);
+                more_.emplace(id, number);
                 stays = true;
             }
             if (stays) use.live += chunk.length;
@@ -41,7 +51,8 @@ Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& p
         auto listed = packs.find(pack.id);
         uses_[pack.id].named = true;
         for (auto const& chunk : directory(number).chunks) {
-            if (!live_.contains(chunk.id) || first_.contains(chunk.id)) continue;
+            auto id = in_pair(chunk.id, marks_[number]);
+            if (!live_.contains(id) || first_.contains(id)) continue;
             if (listed == packs.end()) {
                 missed_.insert(pack.id);
             } else if (listed->second.doomed) {
@@ -54,17 +65,22 @@ Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& p
     }
 }
 
+bool Keepers::is_live(std::size_t pack_number, ChunkId const& chunk) const {
+    return live_.contains(in_pair(chunk, marks_[pack_number]));
+}
+
 bool Keepers::keeps(std::size_t pack_number, ChunkId const& chunk) const {
-    auto first = first_.find(chunk);
+    auto id = in_pair(chunk, marks_[pack_number]);
+    auto first = first_.find(id);
     if (first == first_.end()) return false;
     auto const& pack = named_[pack_number];
     if (named_[first->second].id == pack.id) return true;
-    auto [begin, end] = more_.equal_range(chunk);
+    auto [begin, end] = more_.equal_range(id);
     return std::any_of(begin, end, [&](auto const& one) { return named_[one.second].id == pack.id; });
 }
 
-std::optional<PackId> Keepers::keeper(ChunkId const& chunk) const {
-    auto first = first_.find(chunk);
+std::optional<PackId> Keepers::keeper(std::size_t pack_number, ChunkId const& chunk) const {
+    auto first = first_.find(in_pair(chunk, marks_[pack_number]));
     if (first == first_.end()) return {};
     return named_[first->second].id;
 }
@@ -79,8 +95,8 @@ std::set<PackId> Keepers::depended_on(std::set<PackId> const& doomed) const {
     for (std::size_t number = 0; number < named_.size(); ++number) {
         if (!doomed.contains(named_[number].id)) continue;
         for (auto const& chunk : directory(number).chunks) {
-            if (!live_.contains(chunk.id)) continue;
-            if (auto kept = keeper(chunk.id)) packs.insert(*kept);
+            if (!is_live(number, chunk.id)) continue;
+            if (auto kept = keeper(number, chunk.id)) packs.insert(*kept);
         }
     }
     return packs;
@@ -97,6 +113,10 @@ PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanL
     std::uint64_t standing = 0, dead = 0;
     auto budget = limits.repack_bytes_max;
     for (auto const& [id, pack] : packs) {
+        if (keepers.sealed().contains(id)) {
+            ++plan.sealed;
+            continue;
+        }
         if (pack.doomed) {
             if (keepers.stranded().contains(id)) {
                 if (pack.bytes <= budget) {

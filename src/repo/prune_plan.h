@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "repo/data_keys.h"
 #include "repo/index.h"
 #include "repo/live_set.h"
 
@@ -25,17 +26,22 @@ using ListedPacks = std::map<PackId, ListedPack>;
 
 // Which place of each live chunk stays.
 //
-// One place is enough when it is proven. Else each writer keeps one of its own, because it would not rely
+// One place is enough when it is proven; what was sealed anew comes before what was not, so the packs of old
+// epochs go when key rewrap is done. Else each writer keeps one of its own, because it would not rely
 // on another's. Nothing that is doomed, damaged or suspect counts.
 class Keepers {
   public:
-    // The index lies in memory: nothing of it can fail.
-    Keepers(Index const& index, DigestSet const& live, ListedPacks const& packs);
+    // The index lies in memory: nothing of it can fail. `live` as collect_live() has it. All outlive the keepers.
+    Keepers(Index const& index, DigestSet const& live, ListedPacks const& packs, DataKeys const& data_keys);
 
     // Whether this is the place, or one of the places, that stays.
     bool keeps(std::size_t pack_number, ChunkId const& chunk) const;
-    // The pack that stays with the chunk; nothing when it is only where it must not stay.
-    std::optional<PackId> keeper(ChunkId const& chunk) const;
+    // The pack that stays with the chunk of this pack; nothing when it is only where it must not stay.
+    std::optional<PackId> keeper(std::size_t pack_number, ChunkId const& chunk) const;
+    // What in_pair() takes for the chunks of this pack.
+    Hash32 const& mark(std::size_t pack_number) const { return marks_[pack_number]; }
+    // Whether a point needs the chunk in packs of this one's pair.
+    bool is_live(std::size_t pack_number, ChunkId const& chunk) const;
 
     struct Use {
         std::uint64_t live = 0;   // raw bytes of chunks that it keeps
@@ -53,6 +59,8 @@ class Keepers {
     std::set<PackId> const& missed() const { return missed_; }
     // Suspect packs with live chunks that nobody else has: a copy, or a repair, may still bring them back.
     std::set<PackId> const& irreplaceable() const { return irreplaceable_; }
+    // Packs that are sealed to what this key does not hold: nobody here can say what lives in them.
+    std::set<PackId> const& sealed() const { return sealed_; }
     // Packs that keep what these doomed ones hold, too: they are opened before those are deleted.
     std::set<PackId> depended_on(std::set<PackId> const& doomed) const;
 
@@ -62,11 +70,12 @@ class Keepers {
     std::vector<IndexPack> named_;
     Index const& index_;
     DigestSet const& live_;
-    // A chunk's keepers, as numbers in named_. Nearly all have one.
+    std::vector<Hash32> marks_;  // of named_: what their chunks are in_pair()
+    // The keepers of a chunk in_pair(), as numbers in named_. Nearly all have one.
     std::unordered_map<ChunkId, std::uint32_t> first_;
     std::unordered_multimap<ChunkId, std::uint32_t> more_;
     std::map<PackId, Use> uses_;
-    std::set<PackId> stranded_, missed_, irreplaceable_;
+    std::set<PackId> stranded_, missed_, irreplaceable_, sealed_;
 };
 
 struct PrunePlanLimits {
@@ -81,6 +90,7 @@ struct PrunePlan {
     std::uint64_t unused_bytes = 0;  // that stay, about
     std::uint64_t young = 0;         // packs that nothing needs and that are too young to go
     std::uint64_t waiting = 0;       // doomed, not due
+    std::uint64_t sealed = 0;        // packs of key pairs that this key does not hold
 };
 PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanLimits const& limits);
 

@@ -459,7 +459,7 @@ TEST_F(PruneTest, ListsOnEveryLevelAreLive) {
     Content nested{.size = data.size, .depth = 2, .extents = outer.extents};
     DigestSet live;
     auto fetch = repository->begin_fetch({}, {}).value();
-    ASSERT_TRUE(mark_content(*fetch, nested, live, {}));
+    ASSERT_TRUE(mark_content(*fetch, nested, live, {}, {}));
     for (auto const* content : {&data, &inner, &outer}) EXPECT_TRUE(live.contains(*content->extents[0].chunk));
     EXPECT_EQ(live.size(), 3u);
     ASSERT_EQ(fetch->content(nested, 1u << 20, {}).value(), file(1));

@@ -16,6 +16,7 @@ constexpr int kZstdLevel = 3;
 
 // A pack that is being filled: content in one lane, trees and extent lists in another.
 struct Repacker::Lane {
+    std::string pair;
     std::unique_ptr<PackBuilder> builder;
     // Chunks of one kind that wait for a frame of their own.
     struct Group {
@@ -28,6 +29,7 @@ struct Repacker::Lane {
 // A pack that is copied from.
 struct Repacker::Source {
     std::uint32_t number;
+    std::string pair;
     From from;
     PackDirectory directory;
     std::vector<std::uint64_t> offsets;      // of frames in the pack
@@ -37,27 +39,29 @@ struct Repacker::Source {
     std::optional<Error> error;
 };
 
-Repacker::Repacker(Repository& repository, Index const& index, DigestSet const& live, Keepers const& keepers,
-                   PackShape shape, std::stop_token stop)
+Repacker::Repacker(Repository& repository, Index const& index, Keepers const& keepers,
+                   std::shared_ptr<DataKeys const> data_keys, PackShape shape, std::stop_token stop)
     : repository_(repository),
       index_(index),
-      live_(live),
       keepers_(keepers),
+      data_keys_(std::move(data_keys)),
       shape_(shape),
       stop_(std::move(stop)),
       id_key_(repository.keys().id_key.view()),
-      data_{repository.keys().data_private->clone(), repository.keys().data_public},
       named_(index.packs().value()) {
     for (std::uint32_t i = 0; i < named_.size(); ++i) numbers_[named_[i].id].push_back(i);
-    for (int i = 0; i < 2; ++i) lanes_.push_back(std::make_unique<Lane>());
 }
 Repacker::~Repacker() = default;
 
-Repacker::Lane& Repacker::lane_of(ChunkKind kind) { return *lanes_[kind == ChunkKind::data ? 0 : 1]; }
+Repacker::Lane& Repacker::lane_of(std::string const& pair, ChunkKind kind) {
+    auto& lane = lanes_[pair][kind == ChunkKind::data ? 0 : 1];
+    if (!lane) lane = std::make_unique<Lane>(Lane{.pair = pair, .builder = nullptr, .groups = {}});
+    return *lane;
+}
 
 bool Repacker::wants(std::size_t number, ChunkId const& chunk, From from) const {
-    if (!live_.contains(chunk) || copied_.contains(chunk)) return false;
-    return from == From::doomed ? !keepers_.keeper(chunk) : keepers_.keeps(number, chunk);
+    if (!keepers_.is_live(number, chunk) || copied_.contains(in_pair(chunk, keepers_.mark(number)))) return false;
+    return from == From::doomed ? !keepers_.keeper(number, chunk) : keepers_.keeps(number, chunk);
 }
 
 Result<bool> Repacker::copy(PackId const& id, From from) {
@@ -66,13 +70,16 @@ Result<bool> Repacker::copy(PackId const& id, From from) {
     bool whole = true;
     for (auto number : numbers->second) {
         auto const& pack = named_[number];
-        auto key = PackKey::derive(repository_.id(), data_, pack.header);
+        auto data = data_keys_->find(pack.header.data_key);
+        auto key = data ? PackKey::derive(repository_.id(), **data, pack.header)
+                        : Result<PackKey>(fail(std::move(data).error()));
         if (!key) {
             damaged_.push_back({id, key.error()});
             whole = false;
             continue;
         }
         Source source{.number = number,
+                      .pair = *data_keys_->name_of(pack.header.data_key),
                       .from = from,
                       .directory = TRY(index_.directory(number)),
                       .offsets = {},
@@ -151,25 +158,24 @@ Result<void> Repacker::copy_frame(Source& source, std::uint32_t number, ByteView
         Bytes encoded(frame.stored - kGcmTagBytes);
         TRY(source.key.open({.number = number, .kind = static_cast<std::uint8_t>(frame.kind), .raw_length = frame.raw},
                             sealed, encoded));
-        TRY(add(frame.kind, {frame.codec, encoded}, raw, chunks));
+        TRY(add(lane_of(source.pair, frame.kind), frame.kind, {frame.codec, encoded}, raw, chunks));
     } else {
         for (std::size_t i = 0; i < parts.size(); ++i) {
-            if (!parts[i].empty()) TRY(add_loose(frame.kind, chunks[i], parts[i]));
+            if (!parts[i].empty()) TRY(add_loose(lane_of(source.pair, frame.kind), frame.kind, chunks[i], parts[i]));
         }
     }
     for (std::size_t i = 0; i < parts.size(); ++i) {
-        if (!parts[i].empty()) copied_.insert(chunks[i].id);
+        if (!parts[i].empty()) copied_.insert(in_pair(chunks[i].id, keepers_.mark(source.number)));
     }
     return {};
 }
 
-Result<void> Repacker::add_loose(ChunkKind kind, PackChunk const& chunk, ByteView bytes) {
+Result<void> Repacker::add_loose(Lane& lane, ChunkKind kind, PackChunk const& chunk, ByteView bytes) {
     if (bytes.size() >= kLargeChunk) {
         Bytes scratch;
         auto encoded = TRY(encode_frame(bytes, {.zstd_level = kZstdLevel}, scratch));
-        return add(kind, encoded, bytes, {&chunk, 1});
+        return add(lane, kind, encoded, bytes, {&chunk, 1});
     }
-    auto& lane = lane_of(kind);
     auto& group = lane.groups[static_cast<std::size_t>(kind) - 1];
     group.raw.insert(group.raw.end(), bytes.begin(), bytes.end());
     group.chunks.push_back(chunk);
@@ -182,17 +188,16 @@ Result<void> Repacker::close_group(Lane& lane, ChunkKind kind) {
     if (group.chunks.empty()) return {};
     Bytes scratch;
     auto encoded = TRY(encode_frame(group.raw, {.zstd_level = kZstdLevel}, scratch));
-    return add(kind, encoded, group.raw, group.chunks);
+    return add(lane, kind, encoded, group.raw, group.chunks);
 }
 
-Result<void> Repacker::add(ChunkKind kind, Encoded const& encoded, ByteView raw,
+Result<void> Repacker::add(Lane& lane, ChunkKind kind, Encoded const& encoded, ByteView raw,
                            std::span<PackChunk const> chunks) {
-    auto& lane = lane_of(kind);
     if (lane.builder && !lane.builder->fits(encoded.bytes.size())) TRY(close_pack(lane));
     if (!lane.builder) {
         auto memory = std::make_shared<Memory>(shape_.bytes + kPackSlack);
-        auto const& keys = repository_.keys();
-        lane.builder = TRY(PackBuilder::create(keys.repository, keys.data_public, repository_.world().random,
+        auto newest = TRY(data_keys_->newest(lane.pair));
+        lane.builder = TRY(PackBuilder::create(repository_.id(), newest, repository_.world().random,
                                                std::move(memory)));
     }
     auto& frame = lane.builder->reserve(encoded.codec, kind, encoded.bytes.size(), chunks);
@@ -223,14 +228,19 @@ Result<void> Repacker::store_segment() {
 }
 
 Result<void> Repacker::abandon() {
-    for (auto& lane : lanes_) *lane = {};
+    lanes_.clear();
     for (auto const& pack : std::exchange(unindexed_, {})) TRY(repository_.store().remove(pack_key(pack.id), stop_));
     return {};
 }
 
 Result<void> Repacker::finish() {
-    for (auto kind : {ChunkKind::data, ChunkKind::tree, ChunkKind::extents}) TRY(close_group(lane_of(kind), kind));
-    for (auto& lane : lanes_) TRY(close_pack(*lane));
+    for (auto& [pair, lanes] : lanes_) {
+        for (auto& lane : lanes) {
+            if (!lane) continue;
+            for (auto kind : {ChunkKind::data, ChunkKind::tree, ChunkKind::extents}) TRY(close_group(*lane, kind));
+            TRY(close_pack(*lane));
+        }
+    }
     return store_segment();
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <map>
 #include <optional>
 
@@ -10,6 +11,7 @@
 #include "repo/index.h"
 #include "repo/mend.h"
 #include "repo/object_check.h"
+#include "repo/pack_check.h"
 #include "repo/proven.h"
 #include "repo/salvage_writer.h"
 
@@ -28,13 +30,14 @@ class Repairer {
           progress_(progress),
           stop_(std::move(stop)),
           id_key_(repository.keys().id_key.view()),
-          data_{repository.keys().data_private->clone(), repository.keys().data_public},
+          data_keys_(repository.data_keys()),
           writer_(repository, stop_) {}
 
     Result<RepairReport> run() {
         TRY(scrub_everything());
         // Its lease tells a garbage collection that somebody writes; it also checks that this key may.
         if (!options_.dry_run) ingest_ = TRY(repository_.begin_ingest({}, stop_));
+        data_keys_ = repository_.data_keys();
         TRY(look());
         TRY(name_unnamed_packs());
         TRY(remove_damaged_segments());
@@ -108,7 +111,8 @@ class Repairer {
             bad_.emplace(id, std::move(bytes.error()));
             return {};
         }
-        auto report = check_pack(*bytes, id, repository_.id(), data_, id_key_);
+        auto report = check_pack(*bytes, id, repository_.id(), *data_keys_, id_key_);
+        if (report.errors.empty() && report.sealed) return {};  // who opens it can say so
         if (report.errors.empty()) {
             note(id, PackVerdict::whole, pack_record_hash(*report.summary));
         } else {
@@ -136,7 +140,11 @@ class Repairer {
             if (!bytes) continue;
             // Never what its writer says of it alone: whoever has a writer's key could make this one vouch for
             // garbage.
-            auto report = check_pack(*bytes, id, repository_.id(), data_, id_key_);
+            auto report = check_pack(*bytes, id, repository_.id(), *data_keys_, id_key_);
+            if (report.errors.empty() && report.sealed) {
+                report_.damaged.push_back({pack_key(id).text(), sealed_error("no segment of the index names it", *decode_pack_header(ByteView(*bytes).first(kPackHeaderBytes)))});
+                continue;
+            }
             if (!report.errors.empty()) {
                 bad_.emplace(id, report.errors.front());
                 if (report.summary) unnamed_.emplace(id, std::move(*report.summary));
@@ -172,6 +180,12 @@ class Repairer {
         return {};
     }
 
+    Error sealed_error(std::string const& what, PackHeader const& header) const {
+        auto whose = data_keys_->find(header.data_key);
+        assert(!whose);
+        return {ErrorKind::damaged, what + "; it is " + whose.error().message, "repair with a key that holds it"};
+    }
+
     struct Piece {
         ChunkKind kind;
         Bytes raw;
@@ -184,8 +198,10 @@ class Repairer {
         if (!packs_.contains(id)) return {};
         auto bytes = read_around_damage(store_, id, size, stop_);
         if (!bytes && !is_local(bytes.error().kind)) return fail(std::move(bytes.error()));
-        auto key = PackKey::derive(repository_.id(), data_, header);
-        if (!bytes || !key) return {};
+        auto data = data_keys_->find(header.data_key);
+        if (!bytes || !data) return {};
+        auto key = PackKey::derive(repository_.id(), **data, header);
+        if (!key) return {};
         auto const* chunk = directory.chunks.data();
         std::uint64_t offset = kPackHeaderBytes;
         for (std::uint32_t number = 0; number < directory.frames.size(); ++number) {
@@ -208,13 +224,15 @@ class Repairer {
         return {};
     }
 
-    // Whether the chunk lies in another pack that is known to be whole, and that no collection is about to delete.
-    bool is_safe_without(PackId const& id, ChunkId const& chunk) {
-        if (writer_.has(chunk)) return true;
+    // Whether the chunk lies in another pack of its key pair that is known to be whole, and that no collection is about
+    // to delete.
+    bool is_safe_without(PackId const& id, std::string const& pair, ChunkId const& chunk) {
+        if (writer_.has(pair, chunk)) return true;
         // Read afresh, the index lies in memory: nothing of it can fail.
         auto const locations = index_->find(chunk).value();
         for (auto const& location : locations) {
             if (location.pack == id || bad_.contains(location.pack) || doomed_.contains(location.pack)) continue;
+            if (data_keys_->name_of(location.header.data_key) != pair) continue;
             auto present = packs_.find(location.pack);
             if (present == packs_.end() || present->second != location.pack_bytes) continue;
             if (is_proven_pack(location.pack_number)) return true;
@@ -244,15 +262,24 @@ class Repairer {
         if (auto own = unnamed_.find(id); own != unnamed_.end()) {
             claims.push_back({own->second.header, own->second.bytes, own->second.directory});
         }
+        for (auto const& claim : claims) {
+            if (data_keys_->opens(claim.header.data_key)) continue;
+            // What still opens in it is for somebody who holds its key; so it stays.
+            report_.damaged.push_back({key, sealed_error(why.message, claim.header)});
+            report_.suspects.insert(id);
+            note(id, PackVerdict::damaged, {});
+            return {};
+        }
         bool lost = claims.empty();  // nobody says what it held
         for (auto const& claim : claims) {
+            auto const pair = *data_keys_->name_of(claim.header.data_key);
             std::map<ChunkId, Bytes> good;
             TRY(open_frames(id, claim.header, claim.bytes, claim.directory, good));
             auto const* chunk = claim.directory.chunks.data();
             for (auto const& frame : claim.directory.frames) {
                 Piece piece{.kind = frame.kind, .raw = {}, .chunks = {}};
                 for (std::uint32_t i = 0; i < frame.chunks; ++i, ++chunk) {
-                    if (is_safe_without(id, chunk->id)) continue;
+                    if (is_safe_without(id, pair, chunk->id)) continue;
                     auto bytes = TRY(bytes_of(chunk->id, good));
                     if (!bytes) {
                         report_.lost.insert(chunk->id);
@@ -264,7 +291,7 @@ class Repairer {
                 }
                 if (piece.chunks.empty()) continue;
                 report_.chunks_salvaged += piece.chunks.size();
-                if (!options_.dry_run) TRY(writer_.add(piece.kind, piece.raw, std::move(piece.chunks)));
+                if (!options_.dry_run) TRY(writer_.add(pair, piece.kind, piece.raw, std::move(piece.chunks)));
             }
             TRY(renew());
         }
@@ -324,7 +351,7 @@ class Repairer {
     ScrubCallback const& progress_;
     std::stop_token const stop_;
     HmacKey const id_key_;
-    BoxKey const data_;
+    std::shared_ptr<DataKeys const> data_keys_;
     SalvageWriter writer_;
     std::unique_ptr<Ingest> ingest_;
     std::unique_ptr<Fetch> fetch_;

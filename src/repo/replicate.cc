@@ -25,9 +25,9 @@ constexpr std::uint64_t kCopyMemoryStep = 1u << 20;
 // Objects in the order in which they are copied: what others need comes first. Nothing of a writer
 // that runs now: its marker is a matter of the store that it writes to; and no proofs, which tell of the bytes
 // of one store.
-constexpr ObjectRoom kRooms[] = {ObjectRoom::key,   ObjectRoom::config,  ObjectRoom::pack, ObjectRoom::index,
-                                 ObjectRoom::wal,   ObjectRoom::hold,  ObjectRoom::point, ObjectRoom::receipt,
-                                 ObjectRoom::self,  ObjectRoom::log};
+constexpr ObjectRoom kRooms[] = {ObjectRoom::key,  ObjectRoom::ring, ObjectRoom::config, ObjectRoom::pack,
+                                 ObjectRoom::index, ObjectRoom::wal, ObjectRoom::hold,   ObjectRoom::point,
+                                 ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log};
 
 // What a collector or a writer says of the one store is not true of the other.
 bool is_copied(ObjectRoom room) { return std::ranges::find(kRooms, room) != std::end(kRooms); }

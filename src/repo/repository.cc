@@ -10,7 +10,9 @@
 #include "repo/hold.h"
 #include "repo/leased_ingest.h"
 #include "repo/receipt.h"
+#include "repo/ring_file.h"
 #include "repo/repository_parts.h"
+#include "repo/wal_key.h"
 #include "repo/writer_log.h"
 
 namespace holdfast {
@@ -21,6 +23,8 @@ constexpr std::uint64_t kReceiptBytesMax = 1u << 20;
 // How often another process with the same bundle may be first before we give up.
 constexpr int kAppendAttemptsMax = 100;
 constexpr int kReadAttemptsMax = 3;
+// Whoever writes for months hears of a new key ring after so long.
+constexpr Duration kRingLookEvery = std::chrono::seconds(10);
 
 // Which points the logs promise, and which an admin took back.
 struct Promises {
@@ -28,10 +32,14 @@ struct Promises {
     std::set<std::pair<BundleId, PointId>> confirmed;  // by the log of its own writer
     std::set<PointId> dropped;
 
-    explicit Promises(Logs const& logs) {
+    Promises(Logs const& logs, KeyRing const& ring) {
         for (auto const& [writer, log] : logs.writers) {
+            auto removal = ring.removed.find(writer);
             for (auto const& [n, item] : log.items) {
                 if (!item.entry)
+                    continue;
+                // What a removed key wrote later promises nothing.
+                if (removal != ring.removed.end() && !removal->second.counts(n))
                     continue;
                 auto const& entry = *item.entry;
                 if (entry.action == LogAction::made) {
@@ -46,6 +54,14 @@ struct Promises {
     }
 };
 
+constexpr char kStillUsed[] = "somebody still uses the removed key; holdfast prune sweeps this away";
+
+Error removed_key(BundleId const& id, KeyRemoval const& removal) {
+    return {ErrorKind::key_refused,
+            "key " + id.brief() + " was removed by an admin (" + to_rfc3339(removal.time) + ")",
+            "an admin exports a new one with `holdfast key export`"};
+}
+
 class StoredRepository : public Repository {
   public:
     StoredRepository(Store& store, KeyBundle keys, RepositoryWorld world,
@@ -55,7 +71,8 @@ class StoredRepository : public Repository {
           world_(std::move(world)),
           options_(options),
           certificates_(store, keys_.repository, keys_.admin_public),
-          heads_(world_.state, keys_.repository) {}
+          heads_(world_.state, keys_.repository),
+          seen_ring_(world_.state, keys_.repository) {}
 
     Result<void> check(LoadedConfig const& loaded);
 
@@ -72,8 +89,27 @@ class StoredRepository : public Repository {
         return open_document(kind, keys_, bytes, lookup(stop));
     }
 
+    std::shared_ptr<DataKeys const> data_keys() const override {
+        std::lock_guard lock(mutex_);
+        return data_keys_;
+    }
+    Result<LoadedRing> ring(std::stop_token stop) override;
+    Result<void> keep_up_with_keys(std::stop_token stop) override;
+    std::optional<RemovedKey> removed(BundleId const& id) const override {
+        std::lock_guard lock(mutex_);
+        auto found = ring_.ring.removed.find(id);
+        if (found == ring_.ring.removed.end())
+            return {};
+        return found->second;
+    }
+
     Result<KeyCertificate> certificate(BundleId const& id, std::stop_token stop) override {
-        return certificates_.find(id, stop);
+        auto certificate = TRY(certificates_.find(id, stop));
+        std::lock_guard lock(mutex_);
+        auto removal = ring_.ring.removed.find(id);
+        if (removal != ring_.ring.removed.end())
+            certificate.removed = removal->second.removal;
+        return certificate;
     }
 
     Result<PointList> points(std::stop_token stop) override {
@@ -93,8 +129,14 @@ class StoredRepository : public Repository {
     enum class Scope { all, ends };  // of the logs: every entry, or from the remembered heads on
 
     CertificateLookup lookup(std::stop_token stop) {
-        return [this, stop](BundleId const& id) { return certificates_.find(id, stop); };
+        return [this, stop](BundleId const& id) { return certificate(id, stop); };
     }
+    KeyRing known_ring() const {
+        std::lock_guard lock(mutex_);
+        return ring_.ring;
+    }
+    Result<LoadedRing> load_checked_ring(std::stop_token stop);
+    Result<void> is_standing_locked() const;
     Result<void> may_write(std::stop_token stop);
     Result<void> is_certified(std::stop_token stop);
     bool clock_is_behind(Time known);
@@ -104,6 +146,10 @@ class StoredRepository : public Repository {
     Result<PointList> list_points(std::optional<DatasetTag> dataset, std::stop_token stop);
     Result<void> read_point(std::string const& key, PointList& list, std::stop_token stop);
     Result<void> add_receipts(PointList& list, std::stop_token stop);
+    void refuse_later_points(PointList& list, KeyRing const& ring, Logs const& logs);
+    static LogHeads lasting_heads(Logs const& logs, KeyRing const& ring);
+    bool is_beyond_removal(LogClaim const& claim) const;
+    Result<std::vector<std::string>> refused_objects(std::stop_token stop);
     Result<std::optional<Time>> give_receipt(PointId const& point, std::stop_token stop);
     void remember(LogHeads const& heads);
     void notice(std::string text);
@@ -114,12 +160,16 @@ class StoredRepository : public Repository {
     OpenRepositoryOptions const options_;
     Certificates certificates_;
     HeadsFile const heads_;
+    RingFile const seen_ring_;
 
     mutable std::mutex mutex_;  // of what follows: what was read and checked once is kept
     std::vector<std::string> notices_;
     Logs logs_;
     std::map<std::string, PointInfo> points_;  // by key; without receipt and confirmation
     std::map<PointId, Time> receipts_;
+    LoadedRing ring_;
+    std::shared_ptr<DataKeys const> data_keys_;  // nothing until the ring was looked for
+    Duration ring_looked_{};                     // by Clock::elapsed
 };
 
 Result<void> StoredRepository::check(LoadedConfig const& loaded) {
@@ -157,6 +207,91 @@ void StoredRepository::notice(std::string text) {
         notices_.push_back(std::move(text));
 }
 
+Result<LoadedRing> StoredRepository::ring(std::stop_token stop) {
+    std::uint64_t known = 0;
+    bool looked = false;
+    {
+        std::lock_guard lock(mutex_);
+        known = ring_.ring.n;
+        looked = data_keys_ != nullptr && !ring_.newer;
+        ring_looked_ = world_.clock.elapsed();
+    }
+    if (looked) {
+        auto next = store_.head(ObjectKey(ring_key(known + 1)), stop);
+        if (!next && next.error().kind != ErrorKind::not_found)
+            return fail(std::move(next).error().within(ring_key(known + 1)));
+        std::lock_guard lock(mutex_);
+        if (!next)
+            return ring_;
+    }
+    auto loaded = TRY(load_checked_ring(stop));
+    auto data_keys = std::make_shared<DataKeys const>(TRY(DataKeys::create(keys_, loaded.ring)));
+    for (auto& text : loaded.notices)
+        notice(std::move(text));
+    if (loaded.newer)
+        notice("the newest key ring can't be read (" + loaded.newer->message +
+               "): an older one was used, and nothing is written");
+    std::lock_guard lock(mutex_);
+    ring_ = std::move(loaded);
+    data_keys_ = std::move(data_keys);
+    return ring_;
+}
+
+// A store that hides a ring would bring a removed key back, or have old keys used again.
+Result<LoadedRing> StoredRepository::load_checked_ring(std::stop_token stop) {
+    auto remembered = seen_ring_.load();
+    if (!remembered && !(options_.accept_rollback && remembered.error().kind == ErrorKind::damaged))
+        return fail(std::move(remembered).error());
+    auto seen = remembered ? *remembered : SeenRing{};
+    // A ring is signed by an admin, and no admin's key is ever removed.
+    auto plain = [this, stop](BundleId const& id) { return certificates_.find(id, stop); };
+    auto loaded = TRY(load_ring(store_, keys_, plain, seen.n, stop));
+    SeenRing const shown{loaded.ring.n, loaded.hash};
+    if (shown == seen)
+        return loaded;
+    if (shown.n <= seen.n) {
+        auto what = shown.n == seen.n ? ring_key(shown.n) + " is not the one that this machine saw"
+                                      : "the key rings end at " + std::to_string(shown.n) +
+                                            ", but this machine saw " + ring_key(seen.n);
+        // What is there and damaged is not what went back in time; it is read with what is left.
+        if (loaded.newer)
+            return loaded;
+        if (!options_.accept_rollback)
+            return fail(ErrorKind::damaged,
+                        "repository " + id().brief() + " in " + store_.describe() +
+                            " went back in time: " + what,
+                        "find out who put an older state in its place; --accept-rollback takes what "
+                        "it shows");
+        notice("accepted although it went back in time: " + what);
+    }
+    auto kept = seen_ring_.save(shown);
+    if (!kept)
+        notice("which key ring is the newest could not be remembered: " + kept.error().message);
+    return loaded;
+}
+
+// key_refused when this very key was removed. The mutex is held.
+Result<void> StoredRepository::is_standing_locked() const {
+    auto removal = ring_.ring.removed.find(keys_.id);
+    if (removal != ring_.ring.removed.end())
+        return fail(removed_key(keys_.id, removal->second.removal));
+    return {};
+}
+
+Result<void> StoredRepository::keep_up_with_keys(std::stop_token stop) {
+    {
+        std::lock_guard lock(mutex_);
+        if (world_.clock.elapsed() - ring_looked_ < kRingLookEvery)
+            return is_standing_locked();
+    }
+    auto ring = this->ring(stop);
+    auto kind = ring ? ErrorKind::internal : ring.error().kind;
+    if (!ring && kind != ErrorKind::unreachable && kind != ErrorKind::io)
+        return fail(std::move(ring).error());
+    std::lock_guard lock(mutex_);
+    return is_standing_locked();
+}
+
 // What a writer signs is worth nothing while others do not find its certificate.
 Result<void> StoredRepository::may_write(std::stop_token stop) {
     if (!keys_.has(Role::writer))
@@ -166,6 +301,12 @@ Result<void> StoredRepository::may_write(std::stop_token stop) {
 }
 
 Result<void> StoredRepository::is_certified(std::stop_token stop) {
+    auto ring = TRY(this->ring(stop));
+    if (ring.newer)
+        return fail(ErrorKind::damaged, "the newest key ring can't be read: " + ring.newer->message,
+                    "nothing is written until it is brought back from a copy of the repository");
+    if (auto removal = ring.ring.removed.find(keys_.id); removal != ring.ring.removed.end())
+        return fail(removed_key(keys_.id, removal->second.removal));
     auto own = certificates_.find(keys_.id, stop);
     if (!own && own.error().kind == ErrorKind::damaged)
         return fail(ErrorKind::damaged,
@@ -204,8 +345,16 @@ Result<Logs> StoredRepository::read_logs_checked(Scope scope, std::stop_token st
                         logs_.writers[writer].items.insert_or_assign(n, item);
         }
         auto contradictions = logs.contradictions(remembered->heads);
-        std::erase_if(contradictions,
-                      [&](auto const& one) { return remembered->accepted.contains(one.first); });
+        // How far the log of a removed key went stands in the ring.
+        LogHeads removed;
+        for (auto const& [writer, key] : known_ring().removed) {
+            if (!key.removal.closing && key.removal.last_entry > 0)
+                removed[writer] = {key.removal.last_entry, key.removal.last_hash};
+        }
+        contradictions.merge(logs.contradictions(removed, "the admin who removed its key"));
+        std::erase_if(contradictions, [&](auto const& one) {
+            return remembered->accepted.contains(one.first) || is_beyond_removal(one.first);
+        });
         if (contradictions.empty())
             return logs;
         // An entry that was put while the logs were listed may have been seen by one that was
@@ -286,10 +435,11 @@ Result<void> StoredRepository::read_point(std::string const& key, PointList& lis
 
 Result<PointList> StoredRepository::list_points(std::optional<DatasetTag> dataset,
                                                 std::stop_token stop) {
+    auto const ring = TRY(this->ring(stop)).ring;
     // Logs before points: a point stands before its log entry, so what these logs promise must be
     // in the list that is read after them.
     auto logs = TRY(read_logs_checked(Scope::all, stop));
-    Promises promises(logs);
+    Promises promises(logs, ring);
 
     PointList list;
     std::set<std::string> listed;
@@ -334,7 +484,7 @@ Result<PointList> StoredRepository::list_points(std::optional<DatasetTag> datase
     }
     if (!missing.empty()) {
         // The logs may have grown since they were read: a point may be dropped by now.
-        Promises now(TRY(read_logs_checked(Scope::all, stop)));
+        Promises now(TRY(read_logs_checked(Scope::all, stop)), ring);
         for (auto const& [id, key] : missing) {
             if (now.dropped.contains(id))
                 continue;
@@ -353,11 +503,12 @@ Result<PointList> StoredRepository::list_points(std::optional<DatasetTag> datase
     for (auto& info : list.points)
         info.confirmed = promises.confirmed.contains({info.writer, info.id});
     TRY(add_receipts(list, stop));
+    refuse_later_points(list, ring, logs);
     std::ranges::sort(list.points, {},
                       [](PointInfo const& info) { return std::tie(info.point.time, info.id); });
     for (auto& fault : logs.damaged)
         list.damaged.push_back(std::move(fault));
-    remember(logs.heads());
+    remember(lasting_heads(logs, ring));
     return list;
 }
 
@@ -390,7 +541,11 @@ Result<void> StoredRepository::add_receipts(PointList& list, std::stop_token sto
         auto found = listed.find(key);
         Result<std::optional<Time>> received = std::nullopt;
         if (found == listed.end()) {
-            if (keys_.has(Role::admin) && !(newest && clock_is_behind(*newest)))
+            // A receipt says that the point was there before now: not of one by a removed key, whose
+            // time would then be taken for proof.
+            auto removed = this->removed(info.writer);
+            auto late = removed && !removed->removal.closing;
+            if (keys_.has(Role::admin) && !late && !(newest && clock_is_behind(*newest)))
                 received = give_receipt(info.id, stop);
             // A store that takes no more is no reason not to list what it has.
             if (!received && received.error().kind != ErrorKind::cancelled)
@@ -421,6 +576,56 @@ Result<void> StoredRepository::add_receipts(PointList& list, std::stop_token sto
         }
     }
     return {};
+}
+
+// A point by a removed key stays when the key's log named it before the removal, or an admin had seen
+// it. Times that its writer wrote prove nothing.
+void StoredRepository::refuse_later_points(PointList& list, KeyRing const& ring, Logs const& logs) {
+    std::erase_if(list.points, [&](PointInfo const& info) {
+        auto removal = ring.removed.find(info.writer);
+        if (removal == ring.removed.end() || removal->second.removal.closing || info.confirmed)
+            return false;
+        if (info.received && *info.received <= removal->second.removal.time)
+            return false;
+        auto key = point_key(dataset_tag(keys_, info.point.dataset), info.point.time, info.id);
+        list.damaged.push_back({.key = key,
+                                .error = {ErrorKind::damaged,
+                                          "refused: signed by key " + info.writer.brief() +
+                                               " after it was removed (" +
+                                               to_rfc3339(removal->second.removal.time) + ")",
+                                           kStillUsed},
+                                .refused = true});
+        return true;
+    });
+    for (auto const& [writer, key] : ring.removed) {
+        auto const last = key.removal.last_entry;
+        auto log = logs.writers.find(writer);
+        if (log == logs.writers.end() || key.counts(log->second.last))
+            continue;
+        list.damaged.push_back(
+            {.key = log_key(writer, last + 1),
+             .error = {ErrorKind::damaged,
+                       "refused: written by key " + writer.brief() + " after it was removed",
+                       kStillUsed},
+             .refused = true});
+    }
+}
+
+// What a removed key wrote too late is swept away one day, and nobody shall miss it.
+LogHeads StoredRepository::lasting_heads(Logs const& logs, KeyRing const& ring) {
+    auto heads = logs.heads();
+    for (auto const& [writer, key] : ring.removed) {
+        auto head = heads.find(writer);
+        if (head != heads.end() && !key.counts(head->second.n))
+            heads.erase(head);
+    }
+    return heads;
+}
+
+bool StoredRepository::is_beyond_removal(LogClaim const& claim) const {
+    std::lock_guard lock(mutex_);
+    auto key = ring_.ring.removed.find(claim.writer);
+    return key != ring_.ring.removed.end() && !key->second.counts(claim.head.n);
 }
 
 // Whether this machine's clock is before a time at which an admin's clock has been. Receipts by such a
@@ -474,11 +679,15 @@ Result<std::unique_ptr<Ingest>> StoredRepository::begin_ingest(IngestLimits limi
 Result<PointInfo> StoredRepository::publish(Ingest& ingest, RecoveryPoint point,
                                             std::stop_token stop) {
     // Invariant: packs, then the index that names them, then the point that needs both; then a look at
-    // what is doomed; then the log entry that promises the point; then we tell. A crash between any two
+    // what is doomed; then the log entry that promises the point, then a look at the key ring; then we tell. A crash between any two
     // leaves garbage or an unconfirmed point, never a promise without what it needs. A collector that
     // dooms a pack after our look lists the points after that, and so sees this one.
     TRY(may_write(stop));
     TRY(ingest.flush());
+    // Who reads the point learns from it whose key its content takes.
+    point.attributes.erase(kPairAttribute);
+    if (auto pair = ingest.pair(); !pair.empty())
+        point.attributes[kPairAttribute] = pair;
     auto sealed = seal_point(point, keys_, world_.random);
     TRY(store_.put(ObjectKey(sealed.key), sealed.object, stop).within(sealed.key));
     auto secured = ingest.secure(stop);
@@ -492,6 +701,9 @@ Result<PointInfo> StoredRepository::publish(Ingest& ingest, RecoveryPoint point,
     LogNote note{LogAction::made, sealed.id, dataset_tag(keys_, point.dataset), point.time,
                  world_.clock.now()};
     TRY(note_in_log(note, stop));
+    // Who removes this key tells it first, and then notes how far its log went: what is told from here on
+    // is in that log.
+    TRY(is_certified(stop));
 
     PointInfo info;
     info.id = sealed.id;
@@ -530,7 +742,8 @@ Result<void> StoredRepository::drop(std::span<PointKey const> points, std::stop_
     // Invariant: the log entry before the removal. A point that is gone without it would look like the
     // store's doing; one that is there in spite of it counts for nobody, and is swept later.
     auto logs = TRY(read_logs_checked(Scope::all, stop));
-    auto dropped = Promises(logs).dropped;
+    auto const ring = known_ring();
+    auto dropped = Promises(logs, ring).dropped;
     for (auto const& point : points) {
         for (int attempt = 1; !dropped.contains(point.id); ++attempt) {
             LogNote note{LogAction::dropped, point.id, point.dataset, point.time, world_.clock.now()};
@@ -541,7 +754,7 @@ Result<void> StoredRepository::drop(std::span<PointKey const> points, std::stop_
                 remember({{keys_.id, *head}});
             // A process with the same bundle may have been first.
             logs = TRY(read_logs_checked(Scope::ends, stop));
-            dropped.merge(Promises(logs).dropped);
+            dropped.merge(Promises(logs, ring).dropped);
         }
         auto key = point_key(point.dataset, point.time, point.id);
         TRY(store_.remove(ObjectKey(key), stop).within(key));
@@ -561,7 +774,7 @@ Result<std::uint64_t> StoredRepository::sweep_dropped(std::stop_token stop) {
     // Receipts before points before logs: a receipt's point stood before it.
     TRY(store_.list(kReceiptsPrefix, into(receipts), stop));
     TRY(store_.list(kPointsPrefix, into(points), stop));
-    Promises promises(TRY(read_logs_checked(Scope::all, stop)));
+    Promises promises(TRY(read_logs_checked(Scope::all, stop)), known_ring());
     std::vector<std::string> garbage;
     std::set<std::string> standing;
     for (auto const& key : points) {
@@ -579,9 +792,43 @@ Result<std::uint64_t> StoredRepository::sweep_dropped(std::stop_token stop) {
     for (auto const& key : receipts)
         if (!standing.contains(key))
             garbage.push_back(key);
+    auto refused = TRY(refused_objects(stop));
+    garbage.insert(garbage.end(), refused.begin(), refused.end());
     for (auto const& key : garbage)
         TRY(store_.remove(ObjectKey(key), stop).within(key));
     return garbage.size();
+}
+
+// What removed keys wrote too late: it counts for nobody.
+Result<std::vector<std::string>> StoredRepository::refused_objects(std::stop_token stop) {
+    std::vector<std::string> keys;
+    auto const ring = known_ring();
+    if (ring.removed.empty())
+        return keys;
+    auto const list = TRY(list_points(std::nullopt, stop));
+    for (auto const& one : list.damaged)
+        if (one.refused && one.key.starts_with(kPointsPrefix))
+            keys.push_back(one.key);
+    for (auto const& [writer, key] : ring.removed) {
+        auto visit = [&](ObjectInfo const& info) -> Result<void> {
+            if (info.key.text() > log_key(writer, key.removal.last_entry))
+                keys.push_back(info.key.text());
+            return {};
+        };
+        if (!key.removal.closing)
+            TRY(store_.list(log_prefix(writer), visit, stop));
+    }
+    auto visit = [&](ObjectInfo const& info) -> Result<void> {
+        auto name = parse_wal_key(info.key.text());
+        if (!name)
+            return {};
+        auto key = ring.removed.find(name->range ? name->range->writer : name->history->writer);
+        if (key != ring.removed.end() && !key->second.had_stored(info.key.text(), *name))
+            keys.push_back(info.key.text());
+        return {};
+    };
+    TRY(store_.list(kWalPrefix, visit, stop));
+    return keys;
 }
 
 Result<std::unique_ptr<Fetch>> StoredRepository::begin_fetch(FetchLimits limits,
@@ -589,6 +836,7 @@ Result<std::unique_ptr<Fetch>> StoredRepository::begin_fetch(FetchLimits limits,
     if (!keys_.data_private)
         return fail(ErrorKind::key_refused, "a " + to_text(keys_.roles) + "'s key cannot read",
                     "use a reader's key or the password");
+    TRY(ring(stop));
     return make_fetch(*this, limits, stop);
 }
 
@@ -602,6 +850,10 @@ Result<std::unique_ptr<Repository>> open_repository(Store& store, KeyBundle keys
     auto repository =
         std::make_unique<StoredRepository>(store, std::move(keys), std::move(world), options);
     TRY(repository->check(loaded));
+    auto ring = TRY(repository->ring(stop));
+    auto own = repository->keys().id;
+    if (auto removal = ring.ring.removed.find(own); removal != ring.ring.removed.end())
+        return fail(removed_key(own, removal->second.removal));
     return std::unique_ptr<Repository>(std::move(repository));
 }
 

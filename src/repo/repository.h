@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/executor.h"
 #include "os/random.h"
+#include "repo/data_keys.h"
 #include "repo/envelope.h"
 #include "repo/fetch.h"
 #include "repo/index.h"
@@ -56,15 +57,28 @@ class Repository {
     // used". For the user to see.
     virtual std::vector<std::string> notices() const = 0;
 
+    // The data key pairs as of the newest key ring that was read: what packs are sealed to, and which
+    // of them this bundle opens.
+    virtual std::shared_ptr<DataKeys const> data_keys() const;
+    // The newest key ring, read again when the store has a newer one. `damaged` when the store shows an
+    // older one than this machine has seen.
+    virtual Result<LoadedRing> ring(std::stop_token stop);
+    // For who writes for months: looks for a newer key ring when that was last done some time ago.
+    // key_refused when it says that this bundle was removed. A store that does not answer changes nothing.
+    virtual Result<void> keep_up_with_keys(std::stop_token) { return {}; }
+    // What a removed key had signed by then, as of the newest key ring that was read; nothing of one that stands.
+    virtual std::optional<RemovedKey> removed(BundleId const&) const { return {}; }
+
     // Seals and signs a document as this bundle's; opens one that any certified bundle signed
     // (certificates are read from keys/ once, and again when a signer is not known).
     virtual Bytes seal(DocumentKind kind, ByteView plain) = 0;
     virtual Result<OpenDocument> open(DocumentKind kind, ByteView bytes, std::stop_token stop) = 0;
 
-    // The certificate of a signer; `damaged` when the admin certified none.
+    // The certificate of a signer, with when it was removed; `damaged` when the admin certified none.
     virtual Result<KeyCertificate> certificate(BundleId const& id, std::stop_token stop) = 0;
 
-    // Points of all datasets or of one, oldest first; those that an admin dropped are left out. A
+    // Points of all datasets or of one, oldest first; those that an admin dropped are left out. A point
+    // that a writer signed after it was removed is among the damaged ones. A
     // repository that went back in time fails with `damaged` (exit 6), unless rollback was accepted.
     // With admin rights, points that have no receipt get one.
     virtual Result<PointList> points(std::stop_token stop) = 0;
@@ -106,8 +120,8 @@ Result<KeyBundle> create_repository(Store& store, RepositoryWorld const& world, 
 // not what was written (checksum) and no other one fits.
 Result<KeyBundle> unlock_repository(Store& store, ByteView password, std::stop_token stop);
 
-// Opens with a bundle. Checks that the repository is the bundle's, that its format is one that this
-// version knows (a newer one is `usage`: "newer", never damaged), and holdfast.json's signature.
+// Opens with a bundle that no admin removed (else key_refused). Checks that the repository is the bundle's,
+// that its format is one that this version knows (a newer one is `usage`: "newer", never damaged), and holdfast.json's signature.
 Result<std::unique_ptr<Repository>> open_repository(Store& store, KeyBundle keys, RepositoryWorld world,
                                                     OpenRepositoryOptions options, std::stop_token stop);
 
@@ -118,6 +132,8 @@ struct AddBundle {
     Roles roles = 0;
     std::string label;
     std::optional<ByteView> password = std::nullopt;
+    // Named key pairs that a reader gets besides the repository's own.
+    std::vector<std::string> pairs = {};
 };
 Result<KeyBundle> add_bundle(Repository& repository, AddBundle const& options, std::stop_token stop);
 

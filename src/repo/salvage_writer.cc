@@ -3,19 +3,20 @@
 #include "repo/index.h"
 
 namespace holdfast {
-Result<void> SalvageWriter::add(ChunkKind kind, ByteView raw, std::vector<PackChunk> chunks) {
+Result<void> SalvageWriter::add(std::string const& pair, ChunkKind kind, ByteView raw,
+                                std::vector<PackChunk> chunks) {
     IngestLimits const limits;
     auto encoded = TRY(encode_frame(raw, {.zstd_level = limits.zstd_level}, scratch_));
-    auto& open = open_[kind == ChunkKind::data ? 0 : 1];
+    auto& open = open_[pair][kind == ChunkKind::data ? 0 : 1];
     if (open && (open->bytes() >= limits.pack_bytes || !open->fits(encoded.bytes.size()))) TRY(close(open));
     if (!open) {
-        auto const& keys = repository_.keys();
-        open = TRY(PackBuilder::create(keys.repository, keys.data_public, repository_.world().random,
+        auto newest = TRY(repository_.data_keys()->newest(pair));
+        open = TRY(PackBuilder::create(repository_.id(), newest, repository_.world().random,
                                        std::make_shared<Memory>(limits.pack_bytes + kPackSlack)));
     }
     auto& frame = open->reserve(encoded.codec, kind, encoded.bytes.size(), chunks);
     TRY(open->seal(frame, encoded.bytes, raw));
-    for (auto const& chunk : chunks) chunks_.insert(chunk.id);
+    for (auto const& chunk : chunks) chunks_.insert(in_pair(chunk.id, pair_mark(pair)));
     return {};
 }
 
@@ -28,8 +29,10 @@ Result<void> SalvageWriter::close(std::unique_ptr<PackBuilder>& builder) {
 }
 
 Result<std::vector<PackSummary>> SalvageWriter::flush() {
-    for (auto& open : open_) {
-        if (open) TRY(close(open));
+    for (auto& [pair, lanes] : open_) {
+        for (auto& open : lanes) {
+            if (open) TRY(close(open));
+        }
     }
     auto packs = std::exchange(stored_, {});
     if (packs.empty()) return packs;

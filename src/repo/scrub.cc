@@ -68,7 +68,7 @@ class Scrubber {
             ++report_.objects;
             if (room == ObjectRoom::pack) ++report_.packs;
             // They have been looked at in pairs.
-            if (room == ObjectRoom::config || room == ObjectRoom::key) return {};
+            if (room == ObjectRoom::config || room == ObjectRoom::key || room == ObjectRoom::ring) return {};
             items_.push_back({key, info.size});
             progress_.bytes_total += info.size;
             return {};

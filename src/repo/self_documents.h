@@ -35,6 +35,7 @@ struct SelfName {
     std::string name;
     Time time;
 };
+std::string self_key(SelfName const& name);
 // All of them, oldest first.
 Result<std::vector<SelfName>> self_list(Repository& repository, std::stop_token stop);
 

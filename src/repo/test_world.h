@@ -16,6 +16,8 @@ class TestStore : public Store {
   public:
     // Asked before each operation ("put", "get", …); an error is returned instead of doing it.
     std::function<Result<void>(std::string_view operation, ObjectKey const& key)> before;
+    // What listings do not show (yet).
+    std::function<bool(std::string_view key)> hide_from_lists;
     std::map<std::string, Bytes> objects;
     std::mutex mutex;
 
@@ -66,6 +68,7 @@ class TestStore : public Store {
         {
             std::lock_guard lock(mutex);
             for (auto const& [key, bytes] : objects) {
+                if (hide_from_lists && hide_from_lists(key)) continue;
                 if (key.starts_with(prefix)) found.push_back({ObjectKey(key), bytes.size(), Time{}});
             }
         }

@@ -15,6 +15,7 @@
 #include "repo/index.h"
 #include "repo/mend.h"
 #include "repo/object_check.h"
+#include "repo/pack_check.h"
 #include "repo/proven.h"
 #include "repo/writer_log.h"
 
@@ -43,7 +44,7 @@ class Verifier {
           certificates_(repository.store(), repository.id(), repository.keys().admin_public),
           lookup_([this](BundleId const& id) { return certificates_.find(id, stop_); }),
           id_key_(repository.keys().id_key.view()),
-          data_{repository.keys().data_private->clone(), repository.keys().data_public} {}
+          data_keys_(repository.data_keys()) {}
 
     Result<Verification> run() {
         // The index before the objects: a pack that it names was durable before it.
@@ -251,7 +252,7 @@ class Verifier {
         }
         PackReport report;
         if (got) {
-            report = check_pack(object, id, repository_.id(), data_, id_key_);
+            report = check_pack_bytes(object, id);
         } else {
             report.errors.push_back(std::move(got.error()));
         }
@@ -292,14 +293,24 @@ class Verifier {
             if (!is_damage(bytes.error().kind)) return fail(std::move(bytes.error()));
             return std::optional<PackReport>();
         }
-        auto report = check_pack(*bytes, id, repository_.id(), data_, id_key_);
+        auto report = check_pack_bytes(*bytes, id);
         if (!report.errors.empty()) return std::optional<PackReport>();
         return std::optional<PackReport>(std::move(report));
+    }
+
+    PackReport check_pack_bytes(ByteView object, PackId const& id) {
+        auto report = check_pack(object, id, repository_.id(), *data_keys_, id_key_);
+        if (report.sealed) {
+            std::lock_guard lock(mutex_);
+            sealed_.insert(id);
+        }
+        return report;
     }
 
     // What the index says of a pack against what the pack says itself.
     void check_pack_index(std::string const& key, std::uint32_t number, PackReport const& report) {
         auto const& pack = named_[number];
+        if (report.sealed && report.errors.empty()) return;
         if (!report.summary) {
             lose_pack(number);
             return;
@@ -432,6 +443,10 @@ class Verifier {
                 return true;
             }
             if (!is_damage(checked.error().kind)) return fail(std::move(checked.error()));
+            if (checked.error().kind == ErrorKind::key_refused) {
+                found_.sealed_points.emplace(point.id, checked.error().message);
+                return false;
+            }
             affect(path, std::move(checked.error()));
             // A directory that has lost a part may still show the rest, and says what it can't.
             return true;
@@ -443,6 +458,10 @@ class Verifier {
                       {.content = visit,
                        .damaged = [&](std::string const& path, Error const& error) -> Result<void> {
                            if (!is_damage(error.kind)) return fail(error);
+                           if (error.kind == ErrorKind::key_refused) {
+                               found_.sealed_points.emplace(point.id, error.message);
+                               return {};
+                           }
                            // check_content() has named it already, mostly.
                            auto named = std::any_of(
                                found_.affected.rbegin(), found_.affected.rend(),
@@ -452,6 +471,7 @@ class Verifier {
                        }},
                       stop_));
         }
+        if (found_.sealed_points.contains(point.id)) return {};
         for (auto const& [path, hash] : visited) {
             whole_.insert(hash);
             // Of which part of the point something is unproven is not kept: all that it shares with others
@@ -494,6 +514,7 @@ class Verifier {
     }
 
     void finish() {
+        found_.sealed_packs = sealed_.size();
         // One complaint of each object is enough where two checks came to the same one.
         auto& list = found_.damaged;
         std::stable_sort(list.begin(), list.end(), [](auto const& a, auto const& b) { return a.key < b.key; });
@@ -512,7 +533,7 @@ class Verifier {
     Certificates certificates_;
     CertificateLookup const lookup_;
     HmacKey const id_key_;
-    BoxKey const data_;
+    std::shared_ptr<DataKeys const> const data_keys_;
 
     std::shared_ptr<Index> index_;        // as it was when the packs were listed, or grown since
     std::shared_ptr<Index> newer_index_;  // as it was when the points had been listed
@@ -522,6 +543,7 @@ class Verifier {
     std::map<PackId, std::uint64_t> packs_;                   // in the store, with their sizes
     std::vector<std::string> documents_;
     std::set<std::string> logs_;
+    std::set<PackId> sealed_;         // packs whose data key is not held
     std::set<PackId> selected_;       // packs that are read in full
     PackMarks marks_;
     std::vector<bool> proven_;        // by number in named_

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -83,6 +84,10 @@ struct Verification {
     std::vector<AffectedPath> affected;  // the first kAffectedMax
     std::uint64_t affected_count = 0;
     std::set<PointId> affected_points;
+
+    // What is sealed to key pairs that the key at hand was not given: known to be there, and no more.
+    std::uint64_t sealed_packs = 0;
+    std::map<PointId, std::string> sealed_points;  // with what they are sealed to
 
     bool whole() const { return damaged.empty() && unknown.empty() && affected_count == 0; }
 };

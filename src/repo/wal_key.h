@@ -29,6 +29,12 @@ struct WalRangeName {
     BundleId writer;
     auto operator<=>(WalRangeName const&) const = default;
 };
+// Bytes first … end − 1 of a timeline.
+struct WalSpan {
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
+    bool operator==(WalSpan const&) const = default;
+};
 struct WalHistoryName {
     std::uint32_t timeline = 0;
     // Of its content, under a derived key: two histories of one timeline never hide each other.

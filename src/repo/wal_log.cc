@@ -16,10 +16,18 @@ void sort(WalTimeline& timeline) {
 }
 
 Result<std::map<StreamId, WalLog>> list(Repository& repository, std::string const& prefix, std::stop_token stop) {
+    TRY(repository.ring(stop));
     std::map<StreamId, WalLog> logs;
+    std::map<BundleId, std::optional<RemovedKey>> removed;
+    auto is_refused = [&](std::string_view name, WalKey const& key) {
+        auto const& writer = key.range ? key.range->writer : key.history->writer;
+        auto [known, is_new] = removed.try_emplace(writer);
+        if (is_new) known->second = repository.removed(writer);
+        return known->second && !known->second->had_stored(name, key);
+    };
     auto visit = [&](ObjectInfo const& info) -> Result<void> {
         auto key = parse_wal_key(info.key.text());
-        if (!key) return {};
+        if (!key || is_refused(info.key.text(), *key)) return {};
         auto& log = logs[key->stream.id];
         log.stream = key->stream;
         if (key->range) {

@@ -7,12 +7,8 @@
 
 namespace holdfast {
 
-// What the repository has of one stream, by the names of its objects.
-struct WalSpan {
-    std::uint64_t first = 0;
-    std::uint64_t end = 0;
-    bool operator==(WalSpan const&) const = default;
-};
+// What the repository has of one stream, by the names of its objects. What a removed key put there after its
+// removal is left out.
 struct WalTimeline {
     std::vector<WalRangeName> ranges;  // by first byte, the longer before the shorter
     std::vector<WalHistoryName> histories;

@@ -114,16 +114,19 @@ Result<Frame> add_frame(PackKey const& key, std::uint32_t number, std::uint8_t k
     return frame;
 }
 
-Result<SealedWal> seal(Repository& repository, Head head, std::string key, ByteView raw) {
+Result<SealedWal> seal(Repository& repository, std::string_view pair, Head head, std::string key, ByteView raw) {
     auto const& keys = repository.keys();
     if ((keys.roles & roles_that_sign(kWalDocument)) == 0)
         return fail(ErrorKind::key_refused, "a " + to_text(keys.roles) + "'s key cannot store a log",
                     "use a writer's key or the password");
     assert(!raw.empty() && raw.size() <= kWalObjectRawMax);
+    // A receiver runs for months.
+    TRY(repository.keep_up_with_keys({}));
     SealedWal sealed;
     sealed.key = std::move(key);
     PackHeader header;
-    auto pack_key = TRY(PackKey::create(keys.repository, keys.data_public, repository.world().random, header));
+    auto data_public = TRY(repository.data_keys()->newest(pair));
+    auto pack_key = TRY(PackKey::create(keys.repository, data_public, repository.world().random, header));
     sealed.content.reserve(kPackHeaderBytes + raw.size() + (raw.size() / kFrameRawBytes + 1) * kGcmTagBytes + sizeof(Hash32));
     auto begin = encode(header);
     sealed.content.insert(sealed.content.end(), begin.begin(), begin.end());
@@ -170,6 +173,8 @@ Result<Head> open_head(Repository& repository, std::string_view key, ByteView en
     else if (fits)
         fits = name->history && name->history->timeline == head.timeline && name->history->writer == document.signer.id;
     if (!fits) return fail(ErrorKind::damaged, "is stored under a name of another one");
+    if (auto removed = repository.removed(document.signer.id); removed && !removed->had_stored(key, *name))
+        return fail(ErrorKind::damaged, "refused: signed by key " + document.signer.id.brief() + " after it was removed");
     return head;
 }
 
@@ -215,19 +220,19 @@ Result<void> check_bare_wal(ByteView object) {
 }
 
 Result<SealedWal> seal_wal_range(Repository& repository, WalStream const& stream, std::uint32_t timeline,
-                                 std::uint64_t first, ByteView raw, Time known) {
+                                 std::uint64_t first, ByteView raw, Time known, std::string_view pair) {
     WalRangeName name{timeline, first, first + raw.size(), repository.keys().id};
     Head head{.kind = WalKind::range, .stream = stream, .timeline = timeline, .first = first, .end = name.end,
               .known = known};
-    return seal(repository, std::move(head), wal_key(stream, name), raw);
+    return seal(repository, pair, std::move(head), wal_key(stream, name), raw);
 }
 
 Result<SealedWal> seal_wal_history(Repository& repository, WalStream const& stream, std::uint32_t timeline,
-                                   ByteView content) {
+                                   ByteView content, std::string_view pair) {
     auto name = wal_history_name(repository.keys(), timeline, content);
     Head head{.kind = WalKind::history, .stream = stream, .timeline = timeline, .first = 0, .end = content.size(),
               .known = repository.world().clock.now()};
-    return seal(repository, std::move(head), wal_key(stream, name), content);
+    return seal(repository, pair, std::move(head), wal_key(stream, name), content);
 }
 
 Result<OpenWal> open_wal(Repository& repository, std::string_view key, ByteView object, std::stop_token stop) {
@@ -238,8 +243,9 @@ Result<OpenWal> open_wal(Repository& repository, std::string_view key, ByteView 
     auto checked = TRY(check(repository, key, object, stop).within(key));
     if (checked.content.size() < kPackHeaderBytes) return fail(ErrorKind::damaged, std::string(key) + ": ends too early");
     auto header = TRY(decode_pack_header(checked.content.first(kPackHeaderBytes)).within(key));
-    BoxKey data{keys.data_private->clone(), keys.data_public};
-    auto pack_key = TRY(PackKey::derive(keys.repository, data, header).within(key));
+    auto data_keys = repository.data_keys();
+    auto const* data = TRY(data_keys->find(header.data_key).within(key));
+    auto pack_key = TRY(PackKey::derive(keys.repository, *data, header).within(key));
     OpenWal opened{*parse_wal_key(key), checked.head.known, {}};
     opened.raw = TRY(open_frames(pack_key, checked.head, checked.content.subspan(kPackHeaderBytes)).within(key));
     if (opened.key.history &&

@@ -21,13 +21,14 @@ struct SealedWal {
 
 // Seals bytes first … first + raw.size() − 1 of a timeline, at most kWalObjectRawMax of them and not none
 // (asserted), and signs them as this repository's bundle. `known` is the sender's clock when it had
-// written no more than that. Each frame is opened and compared before this returns (`internal`: memory or
-// a codec is broken). A writer's key is enough; key_refused without one.
+// written no more than that. `pair` is the key pair that the dataset has of its own, or empty (usage when there is
+// none of that name). Each frame is opened and compared before this returns (`internal`: memory or a codec is
+// broken). A writer's key is enough; key_refused without one, or when it was removed.
 Result<SealedWal> seal_wal_range(Repository& repository, WalStream const& stream, std::uint32_t timeline,
-                                 std::uint64_t first, ByteView raw, Time known);
+                                 std::uint64_t first, ByteView raw, Time known, std::string_view pair = {});
 // The same for how a timeline came to be, as its server tells it.
 Result<SealedWal> seal_wal_history(Repository& repository, WalStream const& stream, std::uint32_t timeline,
-                                   ByteView content);
+                                   ByteView content, std::string_view pair = {});
 
 struct OpenWal {
     WalKey key;

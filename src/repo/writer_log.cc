@@ -148,7 +148,8 @@ LogHeads Logs::heads() const {
     return heads;
 }
 
-std::map<LogClaim, std::string> Logs::contradictions(LogHeads const& remembered) const {
+std::map<LogClaim, std::string> Logs::contradictions(LogHeads const& remembered,
+                                                     std::string_view witness) const {
     std::map<LogClaim, std::string> found;
     auto check = [&](BundleId const& writer, LogHead const& head, auto const& who) {
         auto log = writers.find(writer);
@@ -170,7 +171,7 @@ std::map<LogClaim, std::string> Logs::contradictions(LogHeads const& remembered)
                                       head.n, writer.brief(), who()));
     };
     for (auto const& [writer, head] : remembered)
-        check(writer, head, [] { return std::string("this machine"); });
+        check(writer, head, [&] { return std::string(witness); });
     for (auto const& [witness, log] : writers) {
         auto who = [&] { return "the log of " + witness.brief(); };
         for (auto const& [n, item] : log.items) {

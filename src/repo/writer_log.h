@@ -79,7 +79,9 @@ struct Logs {
     LogHeads heads() const;
     // What shows that the store went back in time: for each head that is remembered, or that an
     // entry of another log saw, the log must still have that entry. With a sentence for people.
-    std::map<LogClaim, std::string> contradictions(LogHeads const& remembered) const;
+    // `witness` is who remembers, in that sentence.
+    std::map<LogClaim, std::string> contradictions(LogHeads const& remembered,
+                                                   std::string_view witness = "this machine") const;
 };
 
 // Reads the logs, each from the number in `since` on (that entry included; none: from the first),

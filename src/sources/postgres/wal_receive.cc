@@ -226,6 +226,7 @@ Result<void> Receiver::session() {
     if (!upload_) {
         auto stream = cluster_log(repository_.keys(), options_.dataset, identity.system_identifier);
         WalUploadOptions upload{.block_bytes = std::min<std::uint64_t>(segment_bytes_, kWalObjectRawMax),
+                                .pair = options_.pair,
                                 .spool = options_.spool,
                                 .spool_bytes_max = options_.spool_bytes_max,
                                 .wake = [this] { wake_.ring(); },
@@ -272,7 +273,7 @@ Result<void> Receiver::store_history(std::uint32_t timeline, ByteView content) {
         }
     }
     if (!told_histories_.insert(timeline).second) return {};
-    auto sealed = TRY(seal_wal_history(repository_, log_.stream, timeline, content));
+    auto sealed = TRY(seal_wal_history(repository_, log_.stream, timeline, content, options_.pair));
     auto put = repository_.store().put(ObjectKey(sealed.key), sealed.parts(), stop_);
     if (!put && put.error().kind != ErrorKind::exists) {
         told_histories_.erase(timeline);

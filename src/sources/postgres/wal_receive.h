@@ -39,6 +39,7 @@ std::string_view name(WalEvent::Kind kind);
 struct WalReceiveOptions {
     std::string conninfo;
     std::string dataset;
+    std::string pair = {};             // the key pair that the dataset has of its own; empty: none
     std::string slot = {};             // empty: slot_name()
     std::filesystem::path spool = {};  // empty: none
     std::uint64_t spool_bytes_max = 1u << 30;

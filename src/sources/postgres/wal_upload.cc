@@ -297,7 +297,8 @@ void WalUpload::run(Job const& job, std::stop_token stop) {
 
 // False: it was given up, for another job stores what it would have.
 Result<bool> WalUpload::store(Job const& job, std::stop_token stop) {
-    auto sealed = TRY(seal_wal_range(repository_, stream_, job.block->timeline, job.first, job.bytes, job.known));
+    auto sealed = TRY(seal_wal_range(repository_, stream_, job.block->timeline, job.first, job.bytes, job.known,
+                                     options_.pair));
     auto put = TRY(put_until_stored(job, sealed, stop));
     if (put) stored(job, sealed.key, stop);
     return put;
@@ -387,7 +388,8 @@ void WalUpload::stored(Job const& job, std::string const& key, std::stop_token s
 }
 
 void WalUpload::spool(Job const& job, std::stop_token stop) {
-    auto sealed = seal_wal_range(repository_, stream_, job.block->timeline, job.first, job.bytes, job.known);
+    auto sealed = seal_wal_range(repository_, stream_, job.block->timeline, job.first, job.bytes, job.known,
+                                 options_.pair);
     auto put = sealed ? spool_->put(ObjectKey(sealed->key), sealed->parts(), stop) : fail(sealed.error());
     // The receiver waits then; the server keeps what it has.
     if (!put) options_.warn("the spool takes no log: " + put.error().message);

@@ -19,6 +19,7 @@ struct WalUploadOptions {
     // What is stored as one object when it is complete: a segment, or a part of a larger one. A power of two, at most
     // kWalObjectRawMax.
     std::uint64_t block_bytes = kWalObjectRawMax;
+    std::string pair = {};  // the key pair that the dataset has of its own; empty: none
     // Where whole blocks wait while the repository is out of reach; empty: they do not.
     std::filesystem::path spool = {};
     std::uint64_t spool_bytes_max = 1u << 30;
