@@ -7,6 +7,7 @@ std::vector<Command> const& commands() {
         init_command(),         key_list_command(),     key_add_command(),    key_export_command(),
         key_remove_command(),   key_rotate_command(),   key_pair_command(),   key_grant_command(),
         key_rewrap_command(),   key_escrow_command(),   key_recover_command(),
+        approvals_list_command(), approvals_set_command(), approve_command(),
         plan_check_command(),   plan_show_command(),
         plan_schema_command(),  plan_example_command(), backup_command(),     points_command(),
         ls_command(),           cat_command(),          diff_command(),       restore_command(),

@@ -85,16 +85,24 @@ Result<int> run_forget(Invocation& invocation) {
     output.line(fmt::format("{} {}, {} stay{}", report.forgotten, options.dry_run ? "would be forgotten" : "forgotten",
                             report.kept,
                             report.forgotten > 0 && !options.dry_run ? "; holdfast prune frees their space" : ""));
+    auto requests = nlohmann::json::array();
+    for (auto const& id : report.requests) {
+        requests.push_back(id);
+        output.line(fmt::format("others have to agree: holdfast approve {}, with another key; then repeat this",
+                                id.substr(0, 8)));
+    }
     auto untouched = nlohmann::json::array();
     for (auto const& dataset : report.untouched) untouched.push_back(printable(dataset));
     output.document(nlohmann::json{{"event", "forgotten"},
                                    {"dry_run", options.dry_run},
                                    {"forgotten", report.forgotten},
                                    {"kept", report.kept},
+                                   {"withheld", report.withheld},
+                                   {"requests", requests},
                                    {"points", points},
                                    {"untouched", untouched}}
                         .dump());
-    return kDone;
+    return report.withheld > 0 && !options.dry_run ? kUnsafe : kDone;
 }
 
 }  // namespace
@@ -106,7 +114,8 @@ Command forget_command() {
                 "Without arguments: the plan's retention, tier by tier. Ages are counted from when an admin received "
                 "a point, never from a client's clock. The newest whole point of a dataset, points that are held, and "
                 "those without a receipt always stay. --dry-run shows what would go, and why each other point stays. "
-                "The space is freed by prune. Needs an admin's key.",
+                "The space is freed by prune. Where others have to agree (see approvals set), only what they agreed to goes, and "
+                "they are asked for the rest: exit code 10. Needs an admin's key.",
             .arguments = {{"POINT", "ids of points that go whatever the rules say", true, true}},
             .options = {{.flag = "-n,--dry-run", .help = "only show what would be done"},
                         {.flag = "--dataset", .value = "NAME", .help = "only points of this dataset", .many = true},

@@ -7,6 +7,7 @@
 #include "cli/exit_code.h"
 #include "cli/json.h"
 #include "cli/workspace_options.h"
+#include "datasets/approvals.h"
 #include "datasets/point_reference.h"
 
 namespace holdfast::cli {
@@ -88,6 +89,7 @@ Result<int> run_remove(Invocation& invocation) {
     auto workspace = TRY(open_workspace(invocation));
     auto repository_name = TRY(workspace->default_repository());
     auto* repository = TRY(workspace->repository(repository_name, Role::admin, invocation.stop));
+    TRY(check_planned_approvals(*workspace, repository_name, *repository, invocation.stop));
     auto removed = TRY(remove_hold(*repository, invocation.argument("HOLD"), invocation.stop));
     invocation.output.line(fmt::format("hold {} ({}) is lifted", removed.hex().substr(0, 8), printable(removed.text())));
     auto json = hold_json(removed);

@@ -6,6 +6,7 @@
 #include "cli/json.h"
 #include "cli/key_argument.h"
 #include "cli/workspace_options.h"
+#include "datasets/approvals.h"
 #include "repo/key_changes.h"
 
 namespace holdfast::cli {
@@ -13,7 +14,9 @@ namespace {
 
 Result<int> run_key_remove(Invocation& invocation) {
     auto workspace = TRY(open_workspace(invocation));
-    auto* repository = TRY(repository_of_keys(*workspace, Role::admin, invocation.stop));
+    auto name = TRY(workspace->default_repository());
+    auto* repository = TRY(workspace->repository(name, Role::admin, invocation.stop));
+    TRY(check_planned_approvals(*workspace, name, *repository, invocation.stop));
     auto id = TRY(find_key(*repository, invocation.argument("KEY"), invocation.stop));
     auto certificate = TRY(repository->certificate(id, invocation.stop));
     auto removal = TRY(remove_key(*repository, id, invocation.stop));

@@ -9,6 +9,7 @@
 #include "cli/exit_code.h"
 #include "cli/json.h"
 #include "cli/workspace_options.h"
+#include "datasets/approvals.h"
 #include "datasets/walk_tree.h"
 
 namespace holdfast::cli {
@@ -52,6 +53,9 @@ void show(Output& output, Pruned const& done, bool dry_run) {
     if (done.sealed > 0 || done.sealed_points > 0) {
         output.line(fmt::format("{} packs and {} points are sealed to key pairs that this key does not hold: those packs stay",
                                 done.sealed, done.sealed_points));
+    }
+    for (auto const& id : done.requests) {
+        output.line(fmt::format("{} packs wait until others agree: holdfast approve {}", done.withheld, id.substr(0, 8)));
     }
     if (done.young > 0) output.line(fmt::format("{} packs that nothing needs yet are too young to go", done.young));
     if (done.segments != done.segments_before) {
@@ -99,6 +103,8 @@ nlohmann::json pruned_json(Pruned const& done, bool dry_run) {
             {"segments", done.segments},
             {"swept", done.swept},
             {"writers", done.writers},
+            {"withheld", done.withheld},
+            {"requests", done.requests},
             {"sealed", done.sealed},
             {"sealed_points", done.sealed_points},
             {"given_up", given_up},
@@ -115,6 +121,7 @@ Result<int> run_prune(Invocation& invocation) {
     auto workspace = TRY(open_workspace(invocation));
     auto name = TRY(workspace->default_repository());
     auto* repository = TRY(workspace->repository(name, Role::admin, invocation.stop));
+    TRY(check_planned_approvals(*workspace, name, *repository, invocation.stop));
     options.shape.parity_percent = workspace->parity_percent(name);
     auto& output = invocation.output;
     auto bar = output.progress("prune");
@@ -140,7 +147,8 @@ Command prune_command() {
                 "needs. So run it every day, or twice. Packs that are partly dead are copied as far as they live "
                 "until at most --max-unused of all bytes is dead. Killed, the next run goes on. On a full disk it "
                 "uses the repository's reserve. --now does both phases at once: what is acknowledged stays whole, "
-                "but backups and restores that run may have to begin again. Needs an admin's key that reads: the "
+                "but backups and restores that run may have to begin again. Where others have to agree (see approvals set), "
+                "what they did not agree to yet waits, doomed. Needs an admin's key that reads: the "
                 "password. Exit code 6: something is damaged, and stays.",
             .arguments = {},
             .options = {{.flag = "-n,--dry-run", .help = "only show what would be done"},

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "datasets/approvals.h"
 #include "datasets/point_reference.h"
+#include "repo/approval.h"
 #include "repo/hold.h"
 
 namespace holdfast {
@@ -35,12 +37,31 @@ class Forgetting {
         } else {
             TRY(choose_by_rules(datasets));
         }
+        TRY(withhold());
         for (auto const& verdict : report_.points) ++(verdict.keep ? report_.kept : report_.forgotten);
         if (!options_.dry_run && !drops_.empty()) TRY(repository_.drop(drops_, stop_));
         return std::move(report_);
     }
 
   private:
+    // Where others have to agree, what they did not agree to stays, and they are asked.
+    Result<void> withhold() {
+        auto permission = TRY(Permission::load(repository_, Deletion::points, stop_));
+        std::set<std::string> held_back;
+        for (auto const& point : drops_)
+            if (!permission.allows(point.id.hex())) held_back.insert(point.id.hex());
+        if (held_back.empty()) return {};
+        if (!options_.dry_run) report_.requests = TRY(permission.ask(held_back, stop_));
+        std::erase_if(drops_, [&](PointKey const& point) { return held_back.contains(point.id.hex()); });
+        for (auto& verdict : report_.points) {
+            if (!held_back.contains(verdict.id.hex())) continue;
+            verdict.keep = true;
+            verdict.reasons = {"others have to approve"};
+            ++report_.withheld;
+        }
+        return {};
+    }
+
     // The rules for a dataset: nothing when none speak of it.
     Result<std::optional<RetentionRules>> rules_for(std::string const& dataset) const {
         if (options_.rules) return options_.rules;
@@ -221,6 +242,7 @@ class Forgetting {
 Result<ForgetReport> forget_points(Workspace& workspace, std::string_view name, ForgetOptions const& options,
                                    std::stop_token stop) {
     auto* repository = TRY(workspace.repository(name, Role::admin, stop));
+    if (!options.dry_run) TRY(check_planned_approvals(workspace, name, *repository, stop));
     return Forgetting(workspace, *repository, options, stop)
         .run()
         .within(fmt::format("forget in '{}'", printable(name)));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <set>
+
 #include "datasets/workspace.h"
 #include "repo/retention.h"
 
@@ -28,11 +30,15 @@ struct ForgetReport {
     std::vector<ForgetVerdict> points;   // by dataset, oldest first
     std::vector<std::string> untouched;  // datasets that no rule speaks of: everything stays
     std::uint64_t forgotten = 0, kept = 0;
+    // Of those that are kept: they go when others agree, to these requests.
+    std::uint64_t withheld = 0;
+    std::set<std::string> requests;
 };
 
 // Drops the points that the retention of their tier does not keep, or those that are named. Nothing is
 // dropped when any dataset would be left without a point (`unsafe`), or a hold or an append-only
-// dataset forbids it. key_refused without an admin's key.
+// dataset forbids it. Where others have to agree (repo/approval.h), only what they agreed to goes, and they are asked
+// for the rest. key_refused without an admin's key.
 Result<ForgetReport> forget_points(Workspace& workspace, std::string_view repository,
                                    ForgetOptions const& options, std::stop_token stop);
 

@@ -112,6 +112,8 @@ void describe(auto& v, Repository& x) {
     v.field("lock", x.lock, {.doc = "For how long nobody can delete an object."});
     v.field("parity", x.parity,
             {.doc = "What new packs carry to mend themselves, from `0%` (off) to `25%` of their size; without it, 5%."});
+    v.field("approvals", x.approvals,
+            {.doc = "How many other people agree before anything is deleted: docs/keys.md.", .most = 9});
 }
 
 void describe(auto& v, Dataset& x) {

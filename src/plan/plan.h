@@ -61,6 +61,7 @@ struct Repository {
     std::optional<Duration> lag;         // how far a copy may be behind
     std::optional<Duration> lock;        // how long an object cannot be deleted
     std::optional<Percent> parity;       // of new packs, 0 to 25 %; else 5 %
+    std::uint32_t approvals = 0;         // how many others agree before anything is deleted
 };
 
 enum class DatasetKind { files, models, postgres, kubernetes, hardware };

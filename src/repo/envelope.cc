@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "repo/approval.h"
 #include "repo/wal_key.h"
 
 namespace holdfast {
@@ -37,6 +38,12 @@ Secret envelope_key(KeyBundle const& keys) {
 std::string_view name(DocumentKind kind) {
     if (kind == kWalDocument)
         return "part of a write-ahead log";
+    if (kind == kRequestDocument)
+        return "request to delete";
+    if (kind == kApprovalDocument)
+        return "approval";
+    if (kind == kUseDocument)
+        return "note that a request was used";
     switch (kind) {
         case DocumentKind::index:
             return "index segment";
@@ -69,6 +76,11 @@ std::string_view name(DocumentKind kind) {
 Roles roles_that_sign(DocumentKind kind) {
     if (kind == kWalDocument)
         return static_cast<Roles>(Role::writer);
+    if (kind == kRequestDocument || kind == kUseDocument)
+        return static_cast<Roles>(Role::admin);
+    // A person's: the keys of machines lie where nobody watches.
+    if (kind == kApprovalDocument)
+        return Role::reader | Role::admin;
     switch (kind) {
         case DocumentKind::index:
         case DocumentKind::point:

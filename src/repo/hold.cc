@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "repo/approval.h"
 #include "repo/json_object.h"
 #include "repo/repository.h"
 
@@ -119,7 +120,11 @@ Result<Hold> remove_hold(Repository& repository, std::string_view prefix, std::s
                     fmt::format("'{}' begins the ids of {} holds", printable(prefix), holds.size()),
                     "write more digits of the id");
     auto key = hold_key(holds.front());
+    std::set<std::string> const subject{holds.front().hex()};
+    auto permission = TRY(Permission::load(repository, Deletion::hold, stop));
+    TRY(permission.require(subject, stop));
     TRY(repository.store().remove(ObjectKey(key), stop).within(key));
+    TRY(permission.note_used(subject, stop));
     return holds.front();
 }
 

@@ -44,7 +44,8 @@ Result<Hold> open_hold(std::string_view key, ByteView object, KeyBundle const& k
 Result<Hold> place_hold(Repository& repository, Hold hold, std::stop_token stop);
 // All holds, oldest first. One that is damaged fails: nobody can say what it holds.
 Result<std::vector<Hold>> list_holds(Repository& repository, std::stop_token stop);
-// Removes the one whose id begins with `prefix`. key_refused unless an admin asks.
+// Removes the one whose id begins with `prefix`. key_refused unless an admin asks; `unsafe` while others have to
+// agree (approval.h).
 Result<Hold> remove_hold(Repository& repository, std::string_view prefix, std::stop_token stop);
 
 }  // namespace holdfast

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "repo/approval.h"
 #include "repo/certificates.h"
 #include "repo/self_documents.h"
 #include "repo/wal_key.h"
@@ -240,6 +241,8 @@ Result<KeyRemoval> remove_key(Repository& repository, BundleId const& id, std::s
                     "key " + id.brief() + " is an admin's: whoever holds it can certify another one",
                     "make a new repository, copy what is needed, and keep this one read-only");
     if (certificate->removed && !certificate->removed->closing) return *certificate->removed;
+    auto permission = TRY(Permission::load(repository, Deletion::key, stop));
+    TRY(permission.require({id.hex()}, stop));
     // Invariant: it is told before we note how far it went. Whoever publishes looks at the ring after the log
     // entry and before it tells anybody, so what it has told is noted.
     auto now = [&] { return repository.world().clock.now(); };
@@ -258,7 +261,17 @@ Result<KeyRemoval> remove_key(Repository& repository, BundleId const& id, std::s
         return {};
     };
     TRY(change_ring(repository, settle, stop));
+    TRY(permission.note_used({id.hex()}, stop));
     return removed.removal;
+}
+
+Result<void> change_settings(Repository& repository, std::map<std::string, std::uint64_t> const& settings,
+                             std::stop_token stop) {
+    auto change = [&](KeyRing& ring) -> Result<void> {
+        for (auto const& [name, value] : settings) ring.settings[name] = value;
+        return {};
+    };
+    return change_ring(repository, change, std::move(stop));
 }
 
 Result<KeyList> list_keys(Repository& repository, std::stop_token stop) {

@@ -36,8 +36,12 @@ Result<void> grant_all(Repository& repository, KeyBundle const& bundle, std::spa
 // later ones are refused. New epochs are not given to it; what it could read it can read again, so a
 // reader's removal wants a rotation. Receivers of logs hear of it within seconds; what they store meanwhile is
 // refused, so stop them first. `unsafe` for an admin's key (its holder can make others), not_found
-// when no such key was certified.
+// when no such key was certified; `unsafe`, too, while others have to agree (approval.h).
 Result<KeyRemoval> remove_key(Repository& repository, BundleId const& id, std::stop_token stop);
+
+// What admins decide besides, by name (KeyRing::settings).
+Result<void> change_settings(Repository& repository, std::map<std::string, std::uint64_t> const& settings,
+                             std::stop_token stop);
 
 struct ListedKey {
     KeyCertificate certificate;      // with when it was removed

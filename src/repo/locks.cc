@@ -76,6 +76,7 @@ bool is_for_good(ObjectKey const& key) {
         case ObjectRoom::receipt:
         case ObjectRoom::self:
         case ObjectRoom::wal:
+        case ObjectRoom::approval:
             return true;
         case ObjectRoom::lease:
         case ObjectRoom::hold:

@@ -4,6 +4,7 @@
 
 #include <cassert>
 
+#include "repo/approval.h"
 #include "repo/certificates.h"
 #include "repo/config.h"
 #include "repo/doomed.h"
@@ -125,6 +126,7 @@ Result<void> check_bare_object(std::optional<RepositoryId> const& repository, st
 ObjectRoom room_of(std::string_view key) {
     if (key == kConfigKey || key == kConfigCopyKey) return ObjectRoom::config;
     if (key.starts_with(kRingsPrefix) || key.starts_with(kRingCopiesPrefix)) return ObjectRoom::ring;
+    if (key.starts_with(kApprovalsPrefix)) return ObjectRoom::approval;
     if (key.starts_with(kKeysPrefix) || key.starts_with(kKeyCopiesPrefix)) return ObjectRoom::key;
     if (key.starts_with(kPacksPrefix)) {
         return pack_of(ObjectKey(std::string(key))) ? ObjectRoom::pack : ObjectRoom::unknown;
@@ -176,6 +178,8 @@ Result<void> check_object(Repository& repository, CertificateLookup const& certi
         case ObjectRoom::ring:
             TRY(open_ring(key, object, keys, certificates));
             return {};
+        case ObjectRoom::approval:
+            return check_approval_object(repository, key, object, stop);
         case ObjectRoom::wal:
             return check_wal(repository, key, object, stop);
         case ObjectRoom::doomed:

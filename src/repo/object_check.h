@@ -18,6 +18,7 @@ enum class ObjectRoom {
     hold,
     proven,
     ring,
+    approval,
     wal,
     doomed,
     reserve,
@@ -31,9 +32,9 @@ inline bool is_local(ErrorKind kind) {
            kind == ErrorKind::key_refused;
 }
 
-// Reads an object of the rooms config, key, ring, point, receipt, lease, proven, self, hold, wal or doomed in full
-// and checks that it is what was written under this name. `damaged` when not. (Packs, segments and logs are
-// checked as a whole, elsewhere.)
+// Reads an object of the rooms config, key, ring, point, receipt, lease, proven, self, hold, approval, wal or
+// doomed in full and checks that it is what was written under this name. `damaged` when not. (Packs, segments and logs
+// are checked as a whole, elsewhere.)
 Result<void> check_object(Repository& repository, CertificateLookup const& certificates,
                           std::string const& key, std::stop_token stop);
 

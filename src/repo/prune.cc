@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "repo/approval.h"
 #include "repo/doomed.h"
 #include "repo/pack_check.h"
 #include "repo/proven.h"
@@ -51,6 +52,7 @@ class Collector {
         TRY(delete_due());
         TRY(repack());
         TRY(doom());
+        report_.requests = TRY(permission_->ask(withheld_, stop_));
         // Best effort: a store without it is as it was before.
         (void)keep_reserve(store_, repository_.world().random, stop_);
         return std::move(report_);
@@ -67,6 +69,7 @@ class Collector {
     // point can have been promised. The points before the index: all that they need is named there. The
     // index before the packs: what it names is there, or was deleted.
     Result<void> look() {
+        permission_ = TRY(Permission::load(repository_, Deletion::packs, stop_));
         doomed_ = TRY(list_doomed(repository_, stop_));
         if (!doomed_.damaged.empty()) return mend_doomed();
         leases_ = TRY(list_leases(store_, stop_));
@@ -259,9 +262,21 @@ class Collector {
         keepers_ = std::make_unique<Keepers>(*index_, live_, packs_, *data_keys_);
         plan_ = make_plan(*keepers_, packs_, options_.limits);
         report_.sealed = plan_.sealed;
+        withhold();
         for (auto const& id : keepers_->irreplaceable()) {
             note_damaged(id, "is known to be damaged, and points need what it alone holds");
         }
+    }
+
+    // What others have to agree to waits, doomed.
+    void withhold() {
+        withheld_.clear();
+        std::erase_if(plan_.remove, [&](PackId const& id) {
+            if (permission_->allows(id.hex())) return false;
+            withheld_.insert(id.hex());
+            return true;
+        });
+        report_.withheld = withheld_.size();
     }
 
     // ---- the second phase
@@ -318,7 +333,9 @@ class Collector {
             packs_.erase(id);
             advance("deleting", report_.deleted, plan_.remove.size());
         }
-        return {};
+        std::set<std::string> gone;
+        for (auto const& id : plan_.remove) gone.insert(id.hex());
+        return permission_->note_used(gone, stop_);
     }
 
     // Segments that name packs that go, or that are many and small, are replaced. The new ones stand
@@ -540,6 +557,8 @@ class Collector {
     PruneCallback const& progress_;
     std::stop_token const stop_;
 
+    std::optional<Permission> permission_;
+    std::set<std::string> withheld_;  // due, and others have to agree
     Doomed doomed_;
     std::map<std::array<std::uint8_t, 16>, ListedLease> leases_;
     std::shared_ptr<DataKeys const> data_keys_;  // as of the points
@@ -573,6 +592,8 @@ Result<Pruned> prune_repository(Repository& repository, PruneOptions const& opti
     done.waiting = rest.waiting;
     done.waiting_bytes = rest.waiting_bytes;
     done.due = rest.due;
+    done.withheld = rest.withheld;
+    done.requests = rest.requests;
     done.segments = rest.segments;
     return done;
 }

@@ -40,6 +40,8 @@ struct Pruned {
     std::uint64_t writers = 0;  // that run, or were killed a short while ago
     // Of key pairs that this key does not hold: who holds them collects their garbage.
     std::uint64_t sealed = 0, sealed_points = 0;  // packs and points
+    std::uint64_t withheld = 0;        // packs that may go as soon as others agree (approval.h)
+    std::set<std::string> requests;    // to which of these
     std::vector<PointId> given_up;  // unconfirmed points that lack what they need
     struct Damaged {
         std::string key;

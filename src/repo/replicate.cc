@@ -27,7 +27,7 @@ constexpr std::uint64_t kCopyMemoryStep = 1u << 20;
 // of one store.
 constexpr ObjectRoom kRooms[] = {ObjectRoom::key,  ObjectRoom::ring, ObjectRoom::config, ObjectRoom::pack,
                                  ObjectRoom::index, ObjectRoom::wal, ObjectRoom::hold,   ObjectRoom::point,
-                                 ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log};
+                                 ObjectRoom::receipt, ObjectRoom::self, ObjectRoom::log, ObjectRoom::approval};
 
 // What a collector or a writer says of the one store is not true of the other.
 bool is_copied(ObjectRoom room) { return std::ranges::find(kRooms, room) != std::end(kRooms); }

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <set>
 
+#include "repo/approval.h"
 #include "repo/certificates.h"
 #include "repo/config.h"
 #include "repo/heads.h"
@@ -739,6 +740,11 @@ Result<void> StoredRepository::drop(std::span<PointKey const> points, std::stop_
                             "holdfast hold remove " + hold.hex().substr(0, 8) + " lifts it");
         }
     }
+    auto permission = TRY(Permission::load(*this, Deletion::points, stop));
+    std::set<std::string> subjects;
+    for (auto const& point : points)
+        subjects.insert(point.id.hex());
+    TRY(permission.require(subjects, stop));
     // Invariant: the log entry before the removal. A point that is gone without it would look like the
     // store's doing; one that is there in spite of it counts for nobody, and is swept later.
     auto logs = TRY(read_logs_checked(Scope::all, stop));
@@ -760,7 +766,7 @@ Result<void> StoredRepository::drop(std::span<PointKey const> points, std::stop_
         TRY(store_.remove(ObjectKey(key), stop).within(key));
         TRY(store_.remove(ObjectKey(receipt_key(point.id)), stop).within(receipt_key(point.id)));
     }
-    return {};
+    return permission.note_used(subjects, stop);
 }
 
 Result<std::uint64_t> StoredRepository::sweep_dropped(std::stop_token stop) {

@@ -94,7 +94,8 @@ class Repository {
 
     // Drops points for good: notes each in this bundle's log, then removes its object and receipt; the
     // chunks go with the next garbage collection. Done so far stays when it fails; may be repeated.
-    // key_refused unless an admin asks; `unsafe`, with nothing done, when a hold names one of them.
+    // key_refused unless an admin asks; `unsafe`, with nothing done, when a hold names one of
+    // them or others have to agree (approval.h).
     virtual Result<void> drop(std::span<PointKey const> points, std::stop_token stop) = 0;
     // Removes what crashes of drop() left behind: objects of points that are dropped, receipts of
     // points that do not exist. Returns how many.
