@@ -61,4 +61,13 @@ Result<Secret> x25519(ByteView private32, BoxPublicKey const& peer) {
     return Secret(shared);
 }
 
+// Both halves of a pair are the same bytes here, so what belongs to a signing key is its public half.
+Result<BoxPublicKey> box_public_of(SignPublicKey const& key) {
+    BoxPublicKey box{};
+    std::ranges::copy(key, box.begin());
+    return box;
+}
+
+BoxKey box_key_of(SignKey const& key) { return BoxKey::from_private(key.public_key); }
+
 }  // namespace holdfast
