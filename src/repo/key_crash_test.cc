@@ -24,18 +24,11 @@ struct KeyCrash : KeyStore {
                 objects = start;
                 acknowledged = promised;
                 SimulatedStore dying(objects, clock);
-                bool died = false;
-                dying.before = [&](std::uint64_t number, SimulatedStore::Operation, std::string_view) {
-                    using Fault = SimulatedStore::Fault;
-                    if (number < at) return std::optional<Fault>();
-                    died = true;
-                    auto now = number == at ? effect : SimulatedStore::Effect::none;
-                    return std::optional(Fault{ErrorKind::unreachable, now});
-                };
+                auto died = die_at(dying, at, effect);
                 auto repository = open(admin, dying);
                 auto done = repository ? change(**repository) : fail(repository.error());
                 repository = fail(ErrorKind::cancelled, "");  // its way to the store goes
-                if (!died) {
+                if (!*died) {
                     EXPECT_TRUE(done) << name << ": " << done.error().message;
                     break;
                 }
@@ -153,19 +146,14 @@ TEST_F(KeyCrash, ABackupBesideEveryOperationOfARemoval) {
         objects = start;
         acknowledged = promised;
         SimulatedStore watched(objects, clock);
-        bool ran = false;
-        watched.before = [&](std::uint64_t number, SimulatedStore::Operation,
-                             std::string_view) -> std::optional<SimulatedStore::Fault> {
-            if (number != at) return {};
-            ran = true;
+        auto ran = interrupt_at(watched, at, [&] {
             auto info = try_back_up(writer, store, fresh_files());
             ++(info ? stayed : refused);
-            return {};
-        };
+        });
         auto repository = open(admin, watched).value();
         auto removed = remove_key(*repository, writer.id, {});
         EXPECT_TRUE(removed) << removed.error().message;
-        if (!ran) break;
+        if (!*ran) break;
         check("backup before " + std::to_string(at));
     }
     EXPECT_GT(stayed, 3u);
@@ -182,20 +170,13 @@ TEST_F(KeyCrash, ARemovalBesideEveryOperationOfABackup) {
         objects = start;
         acknowledged = promised;
         SimulatedStore watched(objects, clock);
-        bool ran = false;
-        watched.before = [&](std::uint64_t number, SimulatedStore::Operation,
-                             std::string_view) -> std::optional<SimulatedStore::Fault> {
-            if (number != at) return {};
-            ran = true;
-            EXPECT_TRUE(remove_key(*open(admin, store).value(), writer.id, {}));
-            return {};
-        };
+        auto ran = interrupt_at(watched, at, [&] { EXPECT_TRUE(remove_key(*open(admin, store).value(), writer.id, {})); });
         auto info = try_back_up(writer, watched, fresh_files());
         if (info) ++stayed;
         if (!info) {
             EXPECT_EQ(info.error().kind, ErrorKind::key_refused) << info.error().message;
         }
-        if (!ran) break;
+        if (!*ran) break;
         check("removal before " + std::to_string(at));
     }
     EXPECT_GT(stayed, 0u);

@@ -2,34 +2,16 @@
 
 // For tests alone: a repository in memory whose keys change.
 
-#include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "repo/index.h"
 #include "repo/key_changes.h"
-#include "repo/test_world.h"
+#include "repo/test_machines.h"
 
 namespace holdfast {
 
-struct KeyWorld : testing::Test {
-    SeededRandom random{23};
-    ManualClock clock{*parse_rfc3339("2026-01-01T00:00:00Z")};
-    std::unique_ptr<Executor> executor = make_seeded_executor(1);
-    std::filesystem::path directory = make_directory();
-    TestStore store;
-    ByteView password = as_bytes("correct horse");
-    KeyBundle admin = create_repository(store, world("none"), password, {}).value();
-
-    static std::filesystem::path make_directory() {
-        auto pattern = (std::filesystem::temp_directory_path() / "keys-XXXXXX").string();
-        return mkdtemp(pattern.data());
-    }
-    ~KeyWorld() override { std::filesystem::remove_all(directory); }
-
-    RepositoryWorld world(std::string const& machine) {
-        return {clock, random, *executor, directory / machine / "state", directory / machine / "cache"};
-    }
+struct KeyWorld : TestMachines {
     Result<std::unique_ptr<Repository>> try_open(Store& place, KeyBundle const& keys,
                                                  std::string const& machine = "here",
                                                  OpenRepositoryOptions options = {}) {

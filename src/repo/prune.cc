@@ -108,10 +108,6 @@ class Collector {
                         "copy (holdfast replicate) or forget it");
         }
         report_.points = list.points.size();
-        {
-            std::lock_guard lock(repository_.index_slot().mutex);
-            repository_.index_slot().index = nullptr;
-        }
         auto fetch = TRY(repository_.begin_fetch({}, stop_));
         data_keys_ = repository_.data_keys();
         auto still_there = [&](PointId const& id) -> Result<bool> {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "repo/test_prune.h"
+#include "store/test_interruption.h"
 
 namespace holdfast {
 namespace {
@@ -41,16 +42,9 @@ struct PruneCrash : PruneTest {
         for (std::uint64_t at = 0;; ++at) {
             go_back(start);
             SimulatedStore watched(objects, clock);
-            bool ran = false;
-            watched.before = [&](std::uint64_t number, SimulatedStore::Operation,
-                                 std::string_view) -> std::optional<SimulatedStore::Fault> {
-                if (number != at) return {};
-                ran = true;
-                other();
-                return {};
-            };
+            auto ran = interrupt_at(watched, at, other);
             act(watched);
-            if (!ran) return at;
+            if (!*ran) return at;
             auto scene = fmt::format("before operation {}", at);
             judge(scene);
             if (HasFailure()) {
@@ -70,15 +64,9 @@ TEST_F(PruneCrash, AtEveryOperationNothingIsLostAndTheNextRunGoesOn) {
         for (std::uint64_t at = 0;; ++at) {
             go_back(start);
             SimulatedStore dying(objects, clock);
-            bool died = false;
-            dying.before = [&](std::uint64_t number, SimulatedStore::Operation, std::string_view) {
-                using Fault = SimulatedStore::Fault;
-                if (number < at) return std::optional<Fault>();
-                died = true;
-                return std::optional(Fault{ErrorKind::unreachable, number == at ? effect : SimulatedStore::Effect::none});
-            };
+            auto died = die_at(dying, at, effect);
             (void)try_prune(dying);
-            if (!died) break;
+            if (!*died) break;
             ++crashes;
             auto context = "crash at " + std::to_string(at);
             check(context);

@@ -11,7 +11,7 @@
 #include "repo/hold.h"
 #include "repo/lease.h"
 #include "repo/receipt.h"
-#include "repo/test_world.h"
+#include "repo/test_machines.h"
 #include "repo/writer_log.h"
 
 namespace holdfast {
@@ -22,26 +22,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-struct RepositoryTest : testing::Test {
-    SeededRandom random{5};
-    ManualClock clock{*parse_rfc3339("2026-01-01T00:00:00Z")};
-    std::unique_ptr<Executor> executor = make_seeded_executor(1);
-    std::filesystem::path directory = make_directory();
-    TestStore store;
-    ByteView password = as_bytes("correct horse");
-    KeyBundle admin = create_repository(store, world("none"), password, {}).value();
-
-    static std::filesystem::path make_directory() {
-        auto pattern = (std::filesystem::temp_directory_path() / "repository-XXXXXX").string();
-        return mkdtemp(pattern.data());
-    }
-    ~RepositoryTest() override { std::filesystem::remove_all(directory); }
-
-    // Each machine has a state of its own.
-    RepositoryWorld world(std::string const& machine) {
-        return {clock, random, *executor, directory / machine / "state",
-                directory / machine / "cache"};
-    }
+struct RepositoryTest : TestMachines {
     std::unique_ptr<Repository> open(KeyBundle const& keys, std::string const& machine = "here",
                                      OpenRepositoryOptions options = {}) {
         auto opened = open_repository(store, keys.clone(), world(machine), options, {});

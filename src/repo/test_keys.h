@@ -8,7 +8,7 @@
 
 #include "repo/key_changes.h"
 #include "repo/test_files.h"
-#include "store/simulated_store.h"
+#include "store/test_interruption.h"
 
 namespace holdfast {
 
