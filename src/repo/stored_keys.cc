@@ -1,6 +1,5 @@
 #include "repo/stored_repository.h"
 
-
 namespace holdfast {
 namespace {
 

@@ -18,6 +18,14 @@ std::string test_keys(char const* name) {
     return wanted == "AWS_ACCESS_KEY_ID" ? "key" : wanted == "AWS_SECRET_ACCESS_KEY" ? "secret" : "";
 }
 
+// After how long a server that says nothing is given up. A sanitizer takes its time with the parts, too, and is not
+// taken for silence.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr auto kStall = 3s;
+#else
+constexpr auto kStall = 500ms;
+#endif
+
 // A bucket that also takes uploads in parts.
 class Multipart : public testing::Test {
   protected:
@@ -25,7 +33,7 @@ class Multipart : public testing::Test {
         auto address = parse_s3_url("s3://bucket?endpoint=" + server_.url(), test_keys).value();
         auto store = S3Store::open({.client = {.address = address,
                                                .credentials = {.environment = test_keys, .clock = clock_},
-                                               .http = {.stall_timeout = 500ms},
+                                               .http = {.stall_timeout = kStall},
                                                .clock = clock_,
                                                .random = random_},
                                     .multipart_above = 5 << 20,
