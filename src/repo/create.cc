@@ -61,6 +61,21 @@ Result<KeyBundle> create_repository(Store& store, RepositoryWorld const& world, 
     return fail(std::move(stored).error().within("create repository in " + store.describe()));
 }
 
+namespace {
+
+// What is wrong with a key object of another repository than this.
+std::optional<Error> of_another_repository(ByteView object, RepositoryId const& repository) {
+    auto certificate = read_certificate(object, std::nullopt);
+    if (!certificate || certificate->repository == repository)
+        return std::nullopt;
+    return Error{ErrorKind::damaged,
+                 "is a key of repository " + certificate->repository.brief() + ", " + std::string(kConfigKey) + " is of " +
+                     repository.brief(),
+                 "one of the two was put in another one's place"};
+}
+
+}  // namespace
+
 Result<KeyBundle> unlock_repository(Store& store, ByteView password, std::stop_token stop) {
     auto config = TRY(load_config(store, stop)).config;
     std::set<std::string> ids;
@@ -77,12 +92,17 @@ Result<KeyBundle> unlock_repository(Store& store, ByteView password, std::stop_t
         for (auto prefix : {kKeysPrefix, kKeyCopiesPrefix}) {
             auto key = std::string(prefix) + id;
             auto object = store.get(ObjectKey(key), stop);
+            auto foreign = object ? of_another_repository(*object, config.repository) : std::nullopt;
+            if (foreign) {
+                // Somebody put it there, or holdfast.json: its copy may be the right one.
+                if (!damaged)
+                    damaged = std::move(*foreign).within(key);
+                continue;
+            }
             auto bundle = object ? unwrap_bundle(*object, password)
                                  : Result<KeyBundle>(fail(std::move(object).error()));
-            if (bundle && bundle->repository == config.repository)
-                return bundle;
             if (bundle)
-                break;
+                return bundle;
             auto kind = bundle.error().kind;
             if (kind == ErrorKind::key_refused) {
                 auto certificate = read_certificate(*object, std::nullopt);

@@ -209,6 +209,31 @@ TEST(Pack, BadMemoryIsFoundBeforeThePut) {
     EXPECT_THAT(sealed.error().message, HasSubstr("memory"));
 }
 
+// Whoever has the public key can seal what he likes: what a frame becomes is bounded by what its directory says.
+TEST(Pack, ABombUnderASealThatFitsIsDamage) {
+    SeededRandom random(1);
+    auto data = BoxKey::generate(random);
+    PackHeader header;
+    auto key = PackKey::create({}, data.public_key, random, header).value();
+    Bytes scratch, zeros(kFrameRawBytesMax);
+    auto bomb = encode_frame(zeros, {}, scratch).value();
+    ASSERT_LT(bomb.bytes.size(), 4096u);
+    for (std::uint32_t said : {1u, 4096u, static_cast<std::uint32_t>(kFrameRawBytesMax) - 1}) {
+        Bytes sealed(bomb.bytes.size() + kGcmTagBytes);
+        key.seal({.number = 0, .kind = static_cast<std::uint8_t>(ChunkKind::data), .raw_length = said}, bomb.bytes, sealed);
+        PackFrame frame{.codec = bomb.codec,
+                        .kind = ChunkKind::data,
+                        .stored = static_cast<std::uint32_t>(sealed.size()),
+                        .chunks = 1,
+                        .raw = said};
+        FrameScratch memory;
+        auto opened = open_frame(PackKey::derive({}, data, header).value(), 0, frame, sealed, memory);
+        ASSERT_FALSE(opened) << said;
+        EXPECT_EQ(opened.error().kind, ErrorKind::damaged);
+        EXPECT_LE(memory.raw.size(), kFrameRawBytesMax);
+    }
+}
+
 TEST(Pack, PaddingIsSmallAndHidesTheSize) {
     for (std::size_t scale : {1, 10, 1000, 3000}) {
         auto example = make_example(3, scale);

@@ -141,6 +141,22 @@ TEST_F(RepositoryTest, UnlocksByTheCopyOfADamagedKey) {
     EXPECT_EQ(unlock_repository(nothing, password, {}).error().kind, ErrorKind::not_found);
 }
 
+TEST_F(RepositoryTest, AKeyObjectOfAnotherRepositoryIsNamedUnlessItsCopyHelps) {
+    TestStore elsewhere;
+    auto stranger = create_repository(elsewhere, world("x"), password, {}).value();
+    auto foreign = elsewhere.objects[key_object_key(stranger.id)];
+    store.objects[key_object_key(admin.id)] = foreign;
+    auto unlocked = unlock_repository(store, password, {});
+    ASSERT_TRUE(unlocked) << unlocked.error().message;
+    EXPECT_EQ(unlocked->id, admin.id);
+    store.objects[key_copy_key(admin.id)] = foreign;
+    auto refused = unlock_repository(store, password, {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::damaged);
+    EXPECT_THAT(refused.error().message, HasSubstr(key_object_key(admin.id)));
+    EXPECT_THAT(refused.error().message, HasSubstr("repository " + stranger.repository.brief()));
+}
+
 TEST_F(RepositoryTest, OpensOnlyForItsOwnBundles) {
     TestStore elsewhere;
     auto stranger = create_repository(elsewhere, world("x"), password, {}).value();
