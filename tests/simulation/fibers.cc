@@ -37,6 +37,7 @@ struct Fibers::Fiber {
     std::function<void()> body;
     ucontext_t context{};
     void* stack = nullptr;
+    std::uint64_t goes_on = 0;  // at this turn
     bool ended = false;
     ~Fiber() {
         if (stack != nullptr) free_stacks().push_back(stack);
@@ -72,7 +73,8 @@ void Fibers::run() {
     assert(running == nullptr);
     running = this;
     while (!fibers_.empty()) {
-        auto at = random_() % fibers_.size();
+        auto at = choose();
+        ++turn_;
         current_ = fibers_[at].get();
         swapcontext(&main_->context, &current_->context);
         if (current_->ended) fibers_.erase(fibers_.begin() + static_cast<std::ptrdiff_t>(at));
@@ -81,8 +83,23 @@ void Fibers::run() {
     running = nullptr;
 }
 
-void Fibers::yield() {
+// Any of those that do not stand still; when all do, the one that stands still the shortest.
+std::size_t Fibers::choose() {
+    std::size_t ready = 0, first = 0;
+    for (std::size_t i = 0; i < fibers_.size(); ++i) {
+        if (fibers_[i]->goes_on <= turn_) ++ready;
+        if (fibers_[i]->goes_on < fibers_[first]->goes_on) first = i;
+    }
+    if (ready == 0) return first;
+    auto at = random_() % ready;
+    for (std::size_t i = 0;; ++i) {
+        if (fibers_[i]->goes_on <= turn_ && at-- == 0) return i;
+    }
+}
+
+void Fibers::pause(std::uint64_t turns) {
     if (current_ == nullptr) return;
+    current_->goes_on = turn_ + turns;
     swapcontext(&current_->context, &main_->context);
 }
 

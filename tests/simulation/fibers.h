@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <random>
@@ -21,14 +22,18 @@ class Fibers {
     // Runs all to their ends.
     void run();
     // From within a fiber: lets others go on. Outside of run() nothing happens.
-    void yield();
+    void yield() { pause(0); }
+    // And stands still while they take so many turns, or until none of them can go on.
+    void pause(std::uint64_t turns);
 
   private:
     struct Fiber;
     static void enter();
+    std::size_t choose();
 
     std::mt19937_64& random_;
     std::vector<std::unique_ptr<Fiber>> fibers_;
+    std::uint64_t turn_ = 0;
     struct Main;
     std::unique_ptr<Main> main_;
     Fiber* current_ = nullptr;

@@ -17,7 +17,6 @@ namespace {
 
 struct Options {
     std::uint64_t first = 1;
-    // Half a minute of one processor.
     std::uint64_t histories = 10'000;
     std::uint64_t seconds = 0;  // instead of a number of histories
     bool trace = false;
@@ -38,16 +37,19 @@ TEST(Simulation, WhatWasPromisedRestoresWhateverHappens) {
             if (++failures == 10) break;
         }
     }
-    fmt::print("{} histories from seed {}, {} operations, {:.0f} CPU seconds\n"
-               "  faults {}, kills {}, naps {}, rotten {}; published {}, conflicts {}, forgotten {}, read {}\n"
+    fmt::print("{} histories from seed {} ({} in directories), {} steps, {:.0f} CPU seconds\n"
+               "  faults {}, kills {}, naps {}, clocks that jumped {}, rotten {}, full {}, power lost {}\n"
+               "  published {}, files taken over {}, conflicts {}, forgotten {}, read {}, audits {}, repairs {}\n"
                "  collections {}: doomed {}, deleted {}, copied from {}; given up {}\n",
-               tally.histories, options.first, tally.operations, cpu_seconds(), tally.faults, tally.kills, tally.naps,
-               tally.rotten, tally.published, tally.conflicts, tally.forgotten, tally.read, tally.pruned, tally.doomed,
-               tally.deleted, tally.repacked, tally.given_up);
+               tally.histories, options.first, tally.directories, tally.operations, cpu_seconds(), tally.faults,
+               tally.kills, tally.naps, tally.jumps, tally.rotten, tally.full, tally.powerless, tally.published,
+               tally.taken_over, tally.conflicts, tally.forgotten, tally.read, tally.audits, tally.repairs, tally.pruned,
+               tally.doomed, tally.deleted, tally.repacked, tally.given_up);
     if (tally.histories < 10'000) return;
     // Histories in which nothing happens prove nothing.
-    for (auto count : {tally.faults, tally.kills, tally.naps, tally.rotten, tally.published, tally.conflicts,
-                       tally.forgotten, tally.read, tally.doomed, tally.deleted, tally.repacked}) {
+    for (auto count : {tally.directories, tally.faults, tally.kills, tally.naps, tally.jumps, tally.rotten, tally.full,
+                       tally.powerless, tally.published, tally.taken_over, tally.conflicts, tally.forgotten, tally.read,
+                       tally.audits, tally.repairs, tally.doomed, tally.deleted, tally.repacked}) {
         EXPECT_GT(count, tally.histories / 500);
     }
 }
