@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "seeds.h"
+
 using namespace holdfast;
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
@@ -28,3 +30,5 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     }
     return 0;
 }
+
+std::vector<Bytes> seeds() { return {}; }
