@@ -119,7 +119,7 @@ MUTANTS = [
     history("what a writer reuses does not count as relied on", "pipeline.cc", "    relied_on_.insert(*pack);\n    return true;\n",
             "    return true;\n"),
     history("a doomed pack that stands is relied on", "ingest.cc", "        if (id && !doomed.contains(*id)) lost.erase(*id);\n",
-            "        if (id) lost.erase(*id);\n"),
+            "        (void)doomed;\n        if (id) lost.erase(*id);\n"),
     history("a writer takes new lists for read before it acts on them", "ingest.cc", "        if (lost.empty()) return {};\n",
             "        if (lost.empty() || attempt == 1) return {};\n"),
     history("a collector lists the points before what is doomed", "prune.cc",
