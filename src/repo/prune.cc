@@ -29,6 +29,11 @@ struct Segment {
     std::set<PackId> packs;
 };
 
+Result<void> wait_for(Repository& repository, Duration duration, std::stop_token stop) {
+    if (duration == Duration(0) || repository.world().clock.sleep(duration, stop)) return {};
+    return fail(ErrorKind::cancelled, "stopped");
+}
+
 class Collector {
   public:
     Collector(Repository& repository, PruneOptions const& options, WalkTree const& walk,
@@ -262,6 +267,11 @@ class Collector {
         for (auto const& id : keepers_->irreplaceable()) {
             note_damaged(id, "is known to be damaged, and points need what it alone holds");
         }
+        if (plan_.unnamed > 0) {
+            note_damaged("index/", fmt::format("does not name {} chunks that points need; {} packs that it does not name, "
+                                               "either, may hold them, and stay (see holdfast repair)",
+                                               keepers_->unfound(), plan_.unnamed));
+        }
     }
 
     // What others have to agree to waits, doomed.
@@ -350,6 +360,7 @@ class Collector {
         std::set<PackId> named;
         for (auto const* segment : old) named.insert(segment->packs.begin(), segment->packs.end());
         TRY(put_merged(named, goes));
+        TRY(wait_for_listings());
         for (auto const* segment : old) TRY(store_.remove(ObjectKey(segment->key), stop_).within(segment->key));
         report_.segments -= old.size();
         return {};
@@ -435,6 +446,9 @@ class Collector {
         return {};
     }
 
+    // Until whoever lists sees what was put: only then may go what it replaces.
+    Result<void> wait_for_listings() { return wait_for(repository_, store_.listing_lag(), stop_); }
+
     Result<void> put_list(DoomedList const& list) {
         auto object = repository_.seal(DocumentKind::doomed, encode(list));
         auto key = doomed_key(object);
@@ -491,6 +505,7 @@ class Collector {
             if (list.packs.empty()) break;
             TRY(put_list(list));
         }
+        if (!replaced.empty()) TRY(wait_for_listings());
         for (auto const& key : replaced) TRY(store_.remove(ObjectKey(key), stop_).within(key));
         for (auto const& [id, lease] : leases_) {
             if (now() - lease.modified <= 4 * kLeaseSilenceMax || !is_over(lease)) continue;
@@ -502,7 +517,9 @@ class Collector {
     // ---- what is told
 
     void note_damaged(PackId const& id, std::string message) {
-        auto key = pack_key(id).text();
+        note_damaged(pack_key(id).text(), std::move(message));
+    }
+    void note_damaged(std::string const& key, std::string message) {
         auto known = [&](auto const& one) { return one.key == key; };
         if (std::ranges::none_of(report_.damaged, known))
             report_.damaged.push_back({key, {ErrorKind::damaged, std::move(message), {}}});
@@ -579,7 +596,9 @@ Result<Pruned> prune_repository(Repository& repository, PruneOptions const& opti
                     "use the password, or a key with both roles");
     auto done = TRY(Collector(repository, options, walk, progress, stop).run());
     if (!options.now || options.dry_run || done.doomed == 0) return done;
-    // What was doomed just now may go at once; whether it still may, only another look tells.
+    // What was doomed just now may go as soon as every listing shows that; whether it still may, only another look tells.
+    auto const lag = repository.store().listing_lag();
+    TRY(wait_for(repository, lag == Duration(0) ? lag : 2 * lag + std::chrono::milliseconds(1), stop));
     auto rest = TRY(Collector(repository, options, walk, progress, stop).run());
     done.deleted += rest.deleted;
     done.deleted_bytes += rest.deleted_bytes;

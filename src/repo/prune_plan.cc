@@ -46,23 +46,28 @@ Keepers::Keepers(Index const& index, DigestSet const& live, ListedPacks const& p
         auto& known = uses_[pack.id];
         if (!known.named || use.share() > known.share()) known = use;
     }
+    DigestSet only_there;
     for (auto number : others) {
         auto const& pack = named_[number];
         auto listed = packs.find(pack.id);
         uses_[pack.id].named = true;
+        bool needed = false;
         for (auto const& chunk : directory(number).chunks) {
             auto id = in_pair(chunk.id, marks_[number]);
             if (!live_.contains(id) || first_.contains(id)) continue;
-            if (listed == packs.end()) {
-                missed_.insert(pack.id);
-            } else if (listed->second.doomed) {
-                stranded_.insert(pack.id);
-            } else if (listed->second.suspect) {
-                irreplaceable_.insert(pack.id);
-            }
-            break;
+            only_there.insert(id);
+            needed = true;
+        }
+        if (!needed) continue;
+        if (listed == packs.end()) {
+            missed_.insert(pack.id);
+        } else if (listed->second.doomed) {
+            stranded_.insert(pack.id);
+        } else if (listed->second.suspect) {
+            irreplaceable_.insert(pack.id);
         }
     }
+    unfound_ = live_.size() - first_.size() - only_there.size();
 }
 
 bool Keepers::is_live(std::size_t pack_number, ChunkId const& chunk) const {
@@ -117,6 +122,11 @@ PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanL
             ++plan.sealed;
             continue;
         }
+        auto use = keepers.use(id);
+        if (!use.named && keepers.unfound() > 0) {
+            ++plan.unnamed;
+            continue;
+        }
         if (pack.doomed) {
             if (keepers.stranded().contains(id)) {
                 if (pack.bytes <= budget) {
@@ -130,7 +140,6 @@ PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanL
             }
             continue;
         }
-        auto use = keepers.use(id);
         // Of a damaged pack nobody can say what another reader, or another copy, still gets from it.
         if (pack.damaged || keepers.irreplaceable().contains(id)) {
             standing += pack.bytes;

@@ -51,6 +51,8 @@ class Keepers {
     };
     // By pack; packs that no segment names have nothing.
     Use use(PackId const& pack) const;
+    // Live chunks that no segment names. They may lie in packs that none names, either: a segment is lost, or a listing lags.
+    std::uint64_t unfound() const { return unfound_; }
 
     // Doomed packs with live chunks that nobody else has: they must be copied before it may go.
     std::set<PackId> const& stranded() const { return stranded_; }
@@ -76,6 +78,7 @@ class Keepers {
     std::unordered_multimap<ChunkId, std::uint32_t> more_;
     std::map<PackId, Use> uses_;
     std::set<PackId> stranded_, missed_, irreplaceable_, sealed_;
+    std::uint64_t unfound_ = 0;
 };
 
 struct PrunePlanLimits {
@@ -90,6 +93,7 @@ struct PrunePlan {
     std::uint64_t unused_bytes = 0;  // that stay, about
     std::uint64_t young = 0;         // packs that nothing needs and that are too young to go
     std::uint64_t waiting = 0;       // doomed, not due
+    std::uint64_t unnamed = 0;       // packs that no segment names, while chunks are unfound()
     std::uint64_t sealed = 0;        // packs of key pairs that this key does not hold
 };
 PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanLimits const& limits);

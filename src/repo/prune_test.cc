@@ -203,6 +203,27 @@ TEST_F(PruneTest, LogsOfDatabasesAreNotItsBusiness) {
     verify_whole();
 }
 
+TEST_F(PruneTest, PacksOfALostSegmentStay) {
+    auto first = back_up(writer, {file(1)});
+    auto segment = objects.keys("index/").front();
+    back_up(writer, {file(1), file(2)});
+    forget(first);
+    auto const names = objects.objects.at(segment);
+    objects.objects.erase(segment);
+    options.now = true;
+    options.grace = Duration(0);
+    for (int i = 0; i < 2; ++i) {
+        auto done = prune();
+        EXPECT_EQ(done.deleted, 0u);
+        ASSERT_THAT(done.damaged, SizeIs(1));
+        EXPECT_THAT(done.damaged.front().error.message, HasSubstr("does not name 1 chunks"));
+    }
+    ASSERT_TRUE(try_repair(store));
+    check();
+    EXPECT_THAT(prune().damaged, IsEmpty());
+    verify_whole();
+}
+
 TEST_F(PruneTest, NothingIsDeletedWhileAPointCannotBeRead) {
     auto first = back_up(writer, {file(1)});
     forget(back_up(writer, {file(2)}));
