@@ -3,21 +3,14 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fuse_lowlevel.h>
 #include <mutex>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/statvfs.h>
-#include <thread>
 #include <vector>
 
-#include "base/text.h"
 #include "mount/view.h"
-#include "os/fd.h"
 
 namespace holdfast {
 namespace {
@@ -313,105 +306,19 @@ fuse_lowlevel_ops operations(MountOptions const& options) {
     return ops;
 }
 
-// libfuse says why it failed on its log alone.
-std::mutex log_mutex;
-std::string log_text;
-void keep_log(fuse_log_level level, char const* format, va_list arguments) {
-    if (level > FUSE_LOG_WARNING) return;
-    char line[512];
-    std::vsnprintf(line, sizeof line, format, arguments);
-    std::lock_guard lock(log_mutex);
-    log_text = line;
-    while (log_text.ends_with('\n')) log_text.pop_back();
-}
-std::string last_log() {
-    std::lock_guard lock(log_mutex);
-    return log_text;
-}
-
-Result<void> check_directory(std::filesystem::path const& at) {
-    struct stat status {};
-    if (::stat(at.c_str(), &status) != 0) {
-        if (errno == ENOTCONN) {
-            return fail(ErrorKind::unsafe,
-                        fmt::format("'{}' is a mount whose process is gone", printable(at.native())),
-                        fmt::format("fusermount3 -u {}", printable(at.native())));
-        }
-        return fail(errno_error(fmt::format("mount at '{}'", printable(at.native())), errno));
-    }
-    if (!S_ISDIR(status.st_mode)) {
-        return fail(ErrorKind::usage, fmt::format("'{}' is not a directory", printable(at.native())));
-    }
-    return {};
-}
-
 }  // namespace
 
-struct FuseSession::Impl {
-    explicit Impl(fuse_session* session) : session(session), end(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-    ~Impl() {
-        if (mounted) fuse_session_unmount(session);
-        fuse_session_destroy(session);
-    }
-
-    // One of several threads that answer.
-    void work() {
-        fuse_buf buffer{};
-        pollfd polled[] = {{fuse_session_fd(session), POLLIN, 0}, {end.get(), POLLIN, 0}};
-        while (!fuse_session_exited(session)) {
-            if (::poll(polled, 2, -1) < 0 && errno != EINTR) break;
-            if (polled[1].revents != 0) break;
-            if (polled[0].revents == 0) continue;
-            auto got = fuse_session_receive_buf(session, &buffer);
-            if (got == -EINTR || got == -EAGAIN) continue;  // another thread was quicker
-            if (got <= 0) break;                            // unmounted
-            fuse_session_process_buf(session, &buffer);
-        }
-        std::free(buffer.mem);  // libfuse's own malloc
-        eventfd_write(end.get(), 1);  // what ended one ends all
-    }
-
-    fuse_session* session;
-    Fd end;  // readable: stop answering
-    bool mounted = false;
-};
-
-FuseSession::FuseSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FuseSession::FuseSession(std::unique_ptr<FuseMount> mount) : mount_(std::move(mount)) {}
 FuseSession::~FuseSession() = default;
 
 Result<std::unique_ptr<FuseSession>> FuseSession::mount(View& view, std::filesystem::path const& at,
                                                         MountOptions const& options) {
-    TRY(check_directory(at));
-    auto context = fmt::format("mount at '{}'", printable(at.native()));
-    fuse_set_log_func(keep_log);
     std::string settings = "ro,nosuid,nodev,noatime,fsname=holdfast,subtype=holdfast";
     if (options.allow_other) settings += ",allow_other,default_permissions";
-    char const* words[] = {"holdfast", "-o", settings.c_str()};
-    fuse_args arguments = FUSE_ARGS_INIT(3, const_cast<char**>(words));
-    auto ops = operations(options);
-    auto* session = fuse_session_new(&arguments, &ops, sizeof ops, &view);
-    fuse_opt_free_args(&arguments);
-    if (session == nullptr) return fail(ErrorKind::io, context + ": " + last_log());
-    auto impl = std::make_unique<Impl>(session);
-    if (fuse_session_mount(session, at.c_str()) != 0) {
-        return fail(ErrorKind::io, context + ": " + last_log(),
-                    "it takes /dev/fuse and, for others than root, fusermount3 (package fuse3)");
-    }
-    impl->mounted = true;
-    auto fd = fuse_session_fd(session);
-    // Threads wait in poll(): the one that comes second to a request must not hang in read().
-    if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) {
-        return fail(errno_error(context, errno));
-    }
-    return std::unique_ptr<FuseSession>(new FuseSession(std::move(impl)));
+    auto mounted = TRY(FuseMount::mount(operations(options), &view, at, {.settings = settings, .threads = kAnswerThreads}));
+    return std::unique_ptr<FuseSession>(new FuseSession(std::move(mounted)));
 }
 
-Result<void> FuseSession::serve(std::stop_token stop) {
-    std::stop_callback on_stop(stop, [this] { eventfd_write(impl_->end.get(), 1); });
-    std::vector<std::jthread> threads;
-    for (unsigned i = 0; i < kAnswerThreads; ++i) threads.emplace_back([this] { impl_->work(); });
-    threads.clear();  // joined
-    return {};
-}
+Result<void> FuseSession::serve(std::stop_token stop) { return mount_->serve(std::move(stop)); }
 
 }  // namespace holdfast

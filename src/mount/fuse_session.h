@@ -4,7 +4,7 @@
 #include <memory>
 #include <stop_token>
 
-#include "base/result.h"
+#include "mount/fuse_mount.h"
 
 namespace holdfast {
 
@@ -16,7 +16,7 @@ struct MountOptions {
     bool allow_other = false;
 };
 
-// A view that is mounted: the only place that knows FUSE (libfuse 3, its low-level interface).
+// A view that is mounted: answers what the kernel asks.
 class FuseSession {
   public:
     // Mounts `view` at a directory that exists: read-only, without devices and setuid. not_found without the
@@ -31,9 +31,8 @@ class FuseSession {
     Result<void> serve(std::stop_token stop);
 
   private:
-    struct Impl;
-    explicit FuseSession(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    explicit FuseSession(std::unique_ptr<FuseMount> mount);
+    std::unique_ptr<FuseMount> mount_;
 };
 
 }  // namespace holdfast
