@@ -213,24 +213,22 @@ bool add_dots(View& view, Node const& node, Filler& filler, std::uint64_t& offse
     return true;
 }
 
-void list(fuse_req_t req, std::uint64_t offset, fuse_file_info* info, Filler filler) {
-    auto& view = view_of(req);
-    auto& handle = handle_of<DirectoryHandle>(info);
+// An error only when nothing was filled in: what comes before it is shown first, and the next call meets it again.
+Result<void> fill(View& view, DirectoryHandle& handle, std::uint64_t offset, Filler& filler) {
     std::lock_guard lock(handle.mutex);
-    if (!add_dots(view, *handle.node, filler, offset)) return filler.reply();
+    if (!add_dots(view, *handle.node, filler, offset)) return {};
     for (;; ++offset) {
         auto item = view.item(*handle.listing, offset - 2);
-        // What came before the damage is shown first; the next call meets it again.
-        if (!item && filler.used() > 0) return filler.reply();
-        if (!item) return reply(req, item.error());
-        if (!*item) return filler.reply();
+        if (!item && filler.used() > 0) return {};
+        if (!item) return fail(std::move(item.error()));
+        if (!*item) return {};
         auto const& name = (*item)->name;
-        if (!filler.has_room(name.c_str())) return filler.reply();
+        if (!filler.has_room(name.c_str())) return {};
         fuse_entry_param entry{};
         if (filler.form() == Filler::Form::with_status) {
             auto seen = view.look_up(handle.node, **item);
-            if (!seen && filler.used() > 0) return filler.reply();
-            if (!seen) return reply(req, seen.error());
+            if (!seen && filler.used() > 0) return {};
+            if (!seen) return fail(std::move(seen.error()));
             if (!*seen) continue;  // a point that was forgotten since the list was made
             entry = entry_of(**seen);
         } else {
@@ -239,6 +237,13 @@ void list(fuse_req_t req, std::uint64_t offset, fuse_file_info* info, Filler fil
         }
         filler.add(name.c_str(), entry, offset + 1);
     }
+}
+
+// Who has an answer may close: the handle, its mutex too, is gone when another thread was told before this one gets on.
+void list(fuse_req_t req, std::uint64_t offset, fuse_file_info* info, Filler filler) {
+    auto filled = fill(view_of(req), handle_of<DirectoryHandle>(info), offset, filler);
+    if (!filled) return reply(req, filled.error());
+    filler.reply();
 }
 
 void on_readdir(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {

@@ -1,8 +1,12 @@
 #include "mount/view.h"
 
+#include <dirent.h>
 #include <gmock/gmock.h>
+#include <thread>
 
 #include "archive/fake_chunks.h"
+#include "archive/test_directory.h"
+#include "mount/fuse_session.h"
 #include "mount/point_names.h"
 #include "mount/renewed_fetch.h"
 
@@ -205,6 +209,28 @@ TEST(RenewedFetch, FindsWhatWasPackedAgain) {
     EXPECT_EQ(opened, 2);
     for (int i = 0; i < 5; ++i) EXPECT_FALSE((*fetch)->chunk(ChunkId{}, {}));
     EXPECT_EQ(opened, 2) << "what is really missing does not have the index read for each who asks";
+}
+
+// The kernel may have a handle closed as soon as it has an answer about it, on another thread than the one that gave it.
+TEST_F(ViewTest, ADirectoryIsClosedWhileTheLastAnswerAboutItReturns) {
+    TestDirectory at;
+    auto session = FuseSession::mount(*view_, at.path(), {});
+    if (!session) GTEST_SKIP() << "this system mounts nothing: " << session.error().message;
+    std::jthread serving([&](std::stop_token stop) { EXPECT_TRUE((*session)->serve(stop)); });
+    std::vector<std::jthread> readers;
+    for (int reader = 0; reader < 4; ++reader) {
+        readers.emplace_back([&] {
+            for (int i = 0; i < 300; ++i) {
+                auto* directory = ::opendir((at.path() / "data").c_str());  // above points the kernel keeps no list
+                ASSERT_NE(directory, nullptr);
+                int names = 0;
+                while (::readdir(directory)) ++names;
+                EXPECT_EQ(names, 5) << "two points, latest, '.' and '..'";
+                ::closedir(directory);
+            }
+        });
+    }
+    readers.clear();
 }
 
 }  // namespace
