@@ -65,8 +65,8 @@ class Marker {
 
 class Walk {
   public:
-    Walk(Fetch& fetch, WalkTree const& walk, std::stop_token stop)
-        : fetch_(fetch), walk_(walk), stop_(std::move(stop)) {}
+    Walk(Fetch& fetch, DigestSet& live, WalkTree const& walk, std::stop_token stop)
+        : fetch_(fetch), live_(live), walk_(walk), stop_(std::move(stop)) {}
 
     Result<void> point(PointInfo const& info) {
         pair_ = pair_mark(pair_of(info.point));
@@ -84,8 +84,6 @@ class Walk {
     // After a walk that was broken off: what is below some contents was not marked.
     void forget_contents() { seen_ = {}; }
 
-    DigestSet live;
-
   private:
     // Whether it was not seen before: what is below one that was seen is marked, or will be.
     Result<bool> mark(Content const& content) {
@@ -93,11 +91,12 @@ class Walk {
         ByteWriter writer;
         encode(content, writer);
         if (!seen_.insert(in_pair(ChunkId{sha256(writer.view())}, pair_))) return false;
-        TRY(mark_content(fetch_, content, live, pair_, stop_));
+        TRY(mark_content(fetch_, content, live_, pair_, stop_));
         return true;
     }
 
     Fetch& fetch_;
+    DigestSet& live_;
     WalkTree const& walk_;
     std::stop_token stop_;
     Hash32 pair_{};   // of the point that is walked
@@ -142,16 +141,19 @@ Result<void> mark_content(Fetch& fetch, Content const& content, DigestSet& live,
     return marker.finish();
 }
 
-Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::vector<PointInfo> points,
-                                WalkTree const& walk,
-                                StillThere const& still_there, LiveCallback const& progress,
+Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::vector<PointInfo> points, KnownLive known,
+                                WalkTree const& walk, StillThere const& still_there, LiveCallback const& progress,
                                 std::stop_token stop) {
     // Confirmed ones first: what an unconfirmed one could not read does not hide what they need.
     std::ranges::stable_partition(points, [](PointInfo const& info) { return info.confirmed; });
-    LiveReport report;
+    LiveReport report{.live = std::move(known), .sealed = 0, .given_up = {}};
     auto is_sealed = [&](PointInfo const& info) { return !data_keys.holds(pair_of(info.point)); };
     report.sealed = std::erase_if(points, is_sealed);
-    Walk walker(fetch, walk, stop);
+    // What only points needed that are gone is not needed, and may be gone as well.
+    auto is_known = [&](PointInfo const& info) { return report.live.points.contains(info.id); };
+    if (static_cast<std::size_t>(std::ranges::count_if(points, is_known)) < report.live.points.size()) report.live = {};
+    std::erase_if(points, is_known);
+    Walk walker(fetch, report.live.chunks, walk, stop);
     std::uint64_t done = 0;
     for (auto const& info : points) {
         auto walked = walker.point(info);
@@ -172,11 +174,12 @@ Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::ve
             return fail(std::move(error));
         } else if (!walked) {
             return fail(std::move(walked).error());
+        } else {
+            report.live.points.insert(info.id);
         }
         if (progress) progress(++done, points.size());
         if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
     }
-    report.live = std::move(walker.live);
     return report;
 }
 

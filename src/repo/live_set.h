@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "repo/verify.h"
@@ -28,8 +29,14 @@ class DigestSet {
 Result<void> mark_content(Fetch& fetch, Content const& content, DigestSet& live, Hash32 const& pair,
                           std::stop_token stop);
 
+// What points need. A point never changes, so what is known of it stays true.
+struct KnownLive {
+    DigestSet chunks;  // each in_pair()
+    std::set<PointId> points;  // of which they are all
+};
+
 struct LiveReport {
-    DigestSet live;  // the chunks that the points need, each in_pair()
+    KnownLive live;
     // Points of key pairs that this key does not hold: nobody here can say what they need.
     std::uint64_t sealed = 0;
     // Unconfirmed points that lack what they need: backups that were given up.
@@ -41,11 +48,11 @@ using LiveCallback = std::function<void(std::uint64_t points, std::uint64_t tota
 // Whether a point is there still: it may be dropped, and its chunks collected, while it is read.
 using StillThere = std::function<Result<bool>(PointId const&)>;
 
-// Walks the points' trees, but of those that are sealed to pairs which `data_keys` does not open. `damaged` when a part of a confirmed point cannot be read: then nobody can say
-// what it needs, and nothing may be deleted.
-Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::vector<PointInfo> points,
-                                WalkTree const& walk,
-                                StillThere const& still_there, LiveCallback const& progress,
+// Walks the points' trees and adds to what is known (or begins anew, when a known point is gone), but of those that are sealed to pairs which `data_keys` does not
+// open. `damaged` when a part of a confirmed point cannot be read: then nobody can say what it needs, and nothing may be
+// deleted.
+Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::vector<PointInfo> points, KnownLive known,
+                                WalkTree const& walk, StillThere const& still_there, LiveCallback const& progress,
                                 std::stop_token stop);
 
 }  // namespace holdfast

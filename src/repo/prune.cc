@@ -16,6 +16,9 @@ namespace {
 
 // Entries of packs that are gone stay so long: no writer that relied on one sleeps longer.
 constexpr Duration kRememberFor = kLeaseSilenceMax + std::chrono::hours(1);
+// Of packs that are copied, in one run of several: each run looks at everything anew.
+constexpr std::uint64_t kRepackedAtOnceMin = 64u << 20;
+constexpr std::uint64_t kRepackedAtOnceParts = 8;
 // More segments than this are merged when they are small.
 constexpr std::size_t kSmallSegmentsMax = 16;
 constexpr std::size_t kSmallSegmentPacks = 32;
@@ -37,13 +40,14 @@ Result<void> wait_for(Repository& repository, Duration duration, std::stop_token
 class Collector {
   public:
     Collector(Repository& repository, PruneOptions const& options, WalkTree const& walk,
-              PruneCallback const& progress, std::stop_token stop)
+              PruneCallback const& progress, std::stop_token stop, KnownLive known = {})
         : repository_(repository),
           store_(repository.store()),
           options_(options),
           walk_(walk),
           progress_(progress),
-          stop_(std::move(stop)) {}
+          stop_(std::move(stop)),
+          live_(std::move(known)) {}
 
     Result<Pruned> run() {
         if (!options_.dry_run) report_.swept = TRY(repository_.sweep_dropped(stop_));
@@ -62,6 +66,8 @@ class Collector {
         (void)keep_reserve(store_, repository_.world().random, stop_);
         return std::move(report_);
     }
+    // What it has found out, for the next run.
+    KnownLive take_live() { return std::move(live_); }
 
   private:
     void advance(char const* stage, std::uint64_t done, std::uint64_t total) const {
@@ -120,12 +126,12 @@ class Collector {
             return std::ranges::any_of(now.points, [&](PointInfo const& info) { return info.id == id; });
         };
         auto live = TRY(collect_live(
-            *fetch, *data_keys_, std::move(list.points), walk_, still_there,
+            *fetch, *data_keys_, std::move(list.points), std::move(live_), walk_, still_there,
             [&](std::uint64_t done, std::uint64_t total) { advance("reading points", done, total); }, stop_));
         live_ = std::move(live.live);
         report_.given_up = std::move(live.given_up);
         report_.sealed_points = live.sealed;
-        report_.chunks = live_.size();
+        report_.chunks = live_.chunks.size();
         return {};
     }
 
@@ -260,7 +266,7 @@ class Collector {
     }
 
     void choose() {
-        keepers_ = std::make_unique<Keepers>(*index_, live_, packs_, *data_keys_);
+        keepers_ = std::make_unique<Keepers>(*index_, live_.chunks, packs_, *data_keys_);
         plan_ = make_plan(*keepers_, packs_, options_.limits);
         report_.sealed = plan_.sealed;
         withhold();
@@ -527,6 +533,7 @@ class Collector {
 
     void note_waiting(DoomedList const& fresh) {
         report_.unused_bytes = plan_.unused_bytes;
+        report_.postponed_bytes = plan_.postponed_bytes;
         report_.young = plan_.young;
         auto hear = [&](DoomedPack const& pack) {
             if (pack.deleted || !packs_.contains(pack.id)) return;
@@ -575,7 +582,7 @@ class Collector {
     Doomed doomed_;
     std::map<std::array<std::uint8_t, 16>, ListedLease> leases_;
     std::shared_ptr<DataKeys const> data_keys_;  // as of the points
-    DigestSet live_;
+    KnownLive live_;
     std::unique_ptr<Index> index_;
     std::vector<Segment> segments_;
     ListedPacks packs_;
@@ -584,6 +591,60 @@ class Collector {
     PrunePlan plan_;
     Pruned report_;
 };
+
+// Adds what one more run did, and takes from it how things are now.
+void add(Pruned& all, Pruned&& run) {
+    all.deleted += run.deleted;
+    all.deleted_bytes += run.deleted_bytes;
+    all.repacked += run.repacked;
+    all.repacked_bytes += run.repacked_bytes;
+    all.copied_bytes += run.copied_bytes;
+    all.swept += run.swept;
+    for (auto& one : run.damaged) {
+        if (std::ranges::none_of(all.damaged, [&](auto const& known) { return known.key == one.key; }))
+            all.damaged.push_back(std::move(one));
+    }
+    all.doomed = run.doomed;
+    all.doomed_bytes = run.doomed_bytes;
+    all.waiting = run.waiting;
+    all.waiting_bytes = run.waiting_bytes;
+    all.due = run.due;
+    all.unused_bytes = run.unused_bytes;
+    all.postponed_bytes = run.postponed_bytes;
+    all.withheld = run.withheld;
+    all.requests = std::move(run.requests);
+    all.segments = run.segments;
+}
+
+// Run after run: what one dooms the next deletes, if nothing needs it then. The first copies nothing, and the others only
+// a part each: so what is freed makes the room for what is copied.
+Result<Pruned> prune_at_once(Repository& repository, PruneOptions const& options, WalkTree const& walk,
+                             PruneCallback const& progress, std::stop_token const& stop) {
+    auto const lag = repository.store().listing_lag();
+    auto rest = options.limits.repack_bytes_max;
+    auto limited = options;
+    limited.limits.repack_bytes_max = 0;
+    KnownLive known;
+    auto run_once = [&]() -> Result<Pruned> {
+        Collector collector(repository, limited, walk, progress, stop, std::move(known));
+        auto run = TRY(collector.run());
+        known = collector.take_live();
+        return run;
+    };
+    auto all = TRY(run_once());
+    auto const part = std::max(kRepackedAtOnceMin, all.postponed_bytes / kRepackedAtOnceParts);
+    while (all.doomed > 0 || (all.postponed_bytes > 0 && rest > 0)) {
+        // What was doomed may go as soon as every listing shows that; whether it still may, only another look tells.
+        TRY(wait_for(repository, lag == Duration(0) ? lag : 2 * lag + std::chrono::milliseconds(1), stop));
+        limited.limits.repack_bytes_max = std::min(part, rest);
+        auto run = TRY(run_once());
+        auto const idle = run.deleted == 0 && run.doomed == 0 && run.copied_bytes == 0;
+        rest -= std::min(rest, run.repacked_bytes);
+        add(all, std::move(run));
+        if (idle) break;
+    }
+    return all;
+}
 
 }  // namespace
 
@@ -594,23 +655,8 @@ Result<Pruned> prune_repository(Repository& repository, PruneOptions const& opti
         return fail(ErrorKind::key_refused,
                     "a " + to_text(keys.roles) + "'s key cannot collect garbage: it takes an admin who reads",
                     "use the password, or a key with both roles");
-    auto done = TRY(Collector(repository, options, walk, progress, stop).run());
-    if (!options.now || options.dry_run || done.doomed == 0) return done;
-    // What was doomed just now may go as soon as every listing shows that; whether it still may, only another look tells.
-    auto const lag = repository.store().listing_lag();
-    TRY(wait_for(repository, lag == Duration(0) ? lag : 2 * lag + std::chrono::milliseconds(1), stop));
-    auto rest = TRY(Collector(repository, options, walk, progress, stop).run());
-    done.deleted += rest.deleted;
-    done.deleted_bytes += rest.deleted_bytes;
-    done.doomed = rest.doomed;
-    done.doomed_bytes = rest.doomed_bytes;
-    done.waiting = rest.waiting;
-    done.waiting_bytes = rest.waiting_bytes;
-    done.due = rest.due;
-    done.withheld = rest.withheld;
-    done.requests = rest.requests;
-    done.segments = rest.segments;
-    return done;
+    if (!options.now || options.dry_run) return Collector(repository, options, walk, progress, stop).run();
+    return prune_at_once(repository, options, walk, progress, stop);
 }
 
 }  // namespace holdfast

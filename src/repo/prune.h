@@ -34,6 +34,7 @@ struct Pruned {
     std::uint64_t repacked = 0, repacked_bytes = 0;  // packs that were copied, as far as something in them lives
     std::uint64_t copied_bytes = 0;                  // that were stored for it
     std::uint64_t unused_bytes = 0;                  // dead, in packs that stay
+    std::uint64_t postponed_bytes = 0;               // of packs that a later run copies: the bound was reached
     std::uint64_t young = 0;                         // packs that nothing needs and that are too young
     std::uint64_t segments_before = 0, segments = 0;  // of the index
     std::uint64_t swept = 0;    // points and receipts of which crashes had left something

@@ -132,6 +132,8 @@ PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanL
                 if (pack.bytes <= budget) {
                     budget -= pack.bytes;
                     plan.rescue.push_back(id);
+                } else {
+                    plan.postponed_bytes += pack.bytes;
                 }
             } else if (pack.due) {
                 plan.remove.push_back(id);
@@ -159,15 +161,19 @@ PrunePlan make_plan(Keepers const& keepers, ListedPacks const& packs, PrunePlanL
         if (use.live < use.total && !pack.young) candidates.push_back({id, use.share(), pack.bytes, unused});
     }
     std::ranges::sort(candidates, {}, [](Candidate const& one) { return std::tuple(one.share, one.id); });
+    plan.unused_bytes = dead;
     for (auto const& one : candidates) {
         if (static_cast<double>(dead) <= limits.unused_max * static_cast<double>(standing)) break;
-        if (one.bytes > budget) continue;
-        budget -= one.bytes;
-        plan.repack.push_back(one.id);
         dead -= one.dead;
         standing -= one.dead;
+        if (one.bytes > budget) {
+            plan.postponed_bytes += one.bytes;
+            continue;
+        }
+        budget -= one.bytes;
+        plan.repack.push_back(one.id);
+        plan.unused_bytes -= one.dead;
     }
-    plan.unused_bytes = dead;
     return plan;
 }
 

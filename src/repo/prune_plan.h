@@ -91,6 +91,7 @@ struct PrunePlan {
     std::vector<PackId> doom;    // nothing in them stays
     std::vector<PackId> repack;  // mostly dead: copy what stays, then doom
     std::uint64_t unused_bytes = 0;  // that stay, about
+    std::uint64_t postponed_bytes = 0;  // of packs that are to be copied and that the bound leaves to a later run
     std::uint64_t young = 0;         // packs that nothing needs and that are too young to go
     std::uint64_t waiting = 0;       // doomed, not due
     std::uint64_t unnamed = 0;       // packs that no segment names, while chunks are unfound()

@@ -203,6 +203,39 @@ TEST_F(PruneTest, LogsOfDatabasesAreNotItsBusiness) {
     verify_whole();
 }
 
+// What is freed makes the room: at most a part of what is copied lies there twice.
+TEST_F(PruneTest, AtOnceNeedsLittleRoom) {
+    std::vector<PointInfo> going;
+    for (std::uint64_t i = 0; i < 6; ++i) {
+        TestFiles files;
+        for (std::uint64_t j = 0; j < 10; ++j) files.push_back(file(100 + 100 * i + j, 3u << 20));
+        options.shape.bytes = 32u << 20;
+        auto repository = open(writer);
+        auto ingest = repository->begin_ingest({.pack_bytes = 32u << 20, .parity_percent = 0}, {}).value();
+        auto point = capture(*ingest, files).value();
+        going.push_back(repository->publish(*ingest, point, {}).value());
+        files.resize(7);
+        back_up(writer, files);
+    }
+    for (auto const& point : going) forget(point);
+    auto size = [&] {
+        std::uint64_t bytes = 0;
+        for (auto const& [key, object] : objects.objects) bytes += object.bytes->size();
+        return bytes;
+    };
+    auto const before = size();
+    std::uint64_t largest = 0;
+    options.now = true;
+    options.grace = Duration(0);
+    auto repository = open(admin);
+    auto watch = [&](PruneProgress const&) { largest = std::max(largest, size()); };
+    auto done = prune_repository(*repository, options, walk_test_files, watch, {}).value();
+    EXPECT_GT(done.copied_bytes, 120u << 20);
+    EXPECT_LT(largest - before, 80u << 20);
+    EXPECT_EQ(done.doomed + done.waiting + done.postponed_bytes, 0u);
+    check();
+}
+
 TEST_F(PruneTest, PacksOfALostSegmentStay) {
     auto first = back_up(writer, {file(1)});
     auto segment = objects.keys("index/").front();
