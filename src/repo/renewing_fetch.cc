@@ -24,37 +24,44 @@ class RenewingFetch : public Fetch {
 
     Result<void> chunks(std::span<ChunkId const> wants, Sink const& sink, std::stop_token stop) override {
         auto fetch = current();
-        std::mutex mutex;
-        std::map<std::size_t, Error> failed;
-        Sink hear = [&](std::size_t index, Result<ByteView> const& bytes) -> Result<void> {
-            if (bytes || !may_have_moved(bytes.error().kind)) return sink(index, bytes);
-            std::lock_guard lock(mutex);
-            failed.emplace(index, bytes.error());
-            return {};
-        };
-        TRY(fetch->chunks(wants, hear, stop));
-        if (failed.empty()) return {};
-        auto newer = TRY(renewed(fetch, stop));
-        if (!newer) {
-            for (auto& [index, error] : failed) TRY(sink(index, Result<ByteView>(fail(std::move(error)))));
-            return {};
+        std::vector<std::size_t> indices;  // of what is left, in wants; at first that is all of it
+        std::vector<ChunkId> left;
+        for (int look = 1;; ++look) {
+            std::mutex mutex;
+            std::map<std::size_t, Error> failed;  // by where it stands in wants
+            Sink hear = [&](std::size_t at, Result<ByteView> const& bytes) -> Result<void> {
+                auto const index = indices.empty() ? at : indices[at];
+                if (bytes || !may_have_moved(bytes.error().kind)) return sink(index, bytes);
+                std::lock_guard lock(mutex);
+                failed.emplace(index, bytes.error());
+                return {};
+            };
+            TRY(fetch->chunks(indices.empty() ? wants : std::span<ChunkId const>(left), hear, stop));
+            if (failed.empty()) return {};
+            auto newer = look < kLooksMax ? TRY(renewed(fetch, stop)) : nullptr;
+            if (!newer) {
+                for (auto& [index, error] : failed) TRY(sink(index, Result<ByteView>(fail(std::move(error)))));
+                return {};
+            }
+            fetch = std::move(newer);
+            indices.clear();
+            left.clear();
+            for (auto const& [index, error] : failed) {
+                indices.push_back(index);
+                left.push_back(wants[index]);
+            }
         }
-        std::vector<std::size_t> indices;
-        std::vector<ChunkId> again;
-        for (auto const& [index, error] : failed) {
-            indices.push_back(index);
-            again.push_back(wants[index]);
-        }
-        return newer->chunks(
-            again, [&](std::size_t at, Result<ByteView> const& bytes) { return sink(indices[at], bytes); }, stop);
     }
 
     Result<Bytes> chunk(ChunkId const& id, std::stop_token stop) override {
         auto fetch = current();
-        auto bytes = fetch->chunk(id, stop);
-        if (bytes || !may_have_moved(bytes.error().kind)) return bytes;
-        auto newer = TRY(renewed(fetch, stop));
-        return newer ? newer->chunk(id, stop) : std::move(bytes);
+        for (int look = 1;; ++look) {
+            auto bytes = fetch->chunk(id, stop);
+            if (bytes || !may_have_moved(bytes.error().kind) || look == kLooksMax) return bytes;
+            auto newer = TRY(renewed(fetch, stop));
+            if (!newer) return bytes;
+            fetch = std::move(newer);
+        }
     }
 
     Result<void> extents(Content const& content,
@@ -74,7 +81,8 @@ class RenewingFetch : public Fetch {
         return fetch_;
     }
 
-    // By an index that is newer than `known` has. Nothing when there is none, or when it was looked for a
+    // By an index that is newer than `known` has: what collections write anew while segments are listed may hide from one
+    // look, and then from another. Nothing when there is none, or when it was looked for a
     // moment ago. May be called from a task.
     Result<std::shared_ptr<Fetch>> renewed(std::shared_ptr<Fetch> const& known, std::stop_token stop) {
         std::lock_guard lock(mutex_);

@@ -507,10 +507,20 @@ class Verifier {
         if (found_.lost.contains(*extent.chunk)) {
             return fail(ErrorKind::damaged, "chunk " + extent.chunk->brief() + " is lost");
         }
-        if (newer_index_->find(*extent.chunk).value().empty()) {
-            return fail(ErrorKind::not_found, "chunk " + extent.chunk->brief() + " is in no index");
+        if (TRY(is_named(*extent.chunk))) return {};
+        return fail(ErrorKind::not_found, "chunk " + extent.chunk->brief() + " is in no index");
+    }
+
+    // What collections write anew while segments are listed may hide from one look: so another follows as long as each
+    // shows something else.
+    Result<bool> is_named(ChunkId const& id) {
+        for (int look = 1;; ++look) {
+            if (!newer_index_->find(id).value().empty()) return true;
+            if (looked_in_vain_ || look == kLooksMax) return false;
+            auto const before = newer_index_->segments();
+            newer_index_ = TRY(refresh_index(repository_, {.afresh = true}, stop_));
+            looked_in_vain_ = newer_index_->segments() == before;
         }
-        return {};
     }
 
     void finish() {
@@ -536,7 +546,8 @@ class Verifier {
     std::shared_ptr<DataKeys const> const data_keys_;
 
     std::shared_ptr<Index> index_;        // as it was when the packs were listed, or grown since
-    std::shared_ptr<Index> newer_index_;  // as it was when the points had been listed
+    std::shared_ptr<Index> newer_index_;  // as it was when the points had been listed, or later
+    bool looked_in_vain_ = false;         // for one that is newer still
     std::vector<IndexPack> named_;                          // by the index
     std::map<PackId, std::vector<std::uint32_t>> numbers_;    // in named_
     MemoryPool memory_{kBytesInFlight};
