@@ -5,11 +5,13 @@
 #include <cstdlib>
 #include <string>
 
+#include "repo/approval.h"
 #include "repo/config.h"
 #include "repo/doomed.h"
 #include "repo/escrow.h"
 #include "repo/hold.h"
 #include "repo/index.h"
+#include "repo/key_ring.h"
 #include "repo/lease.h"
 #include "repo/object_check.h"
 #include "repo/proven.h"
@@ -25,7 +27,7 @@ namespace {
 
 enum class Kind : std::uint8_t {
     directory, frame, pack, trailer, segment, merged, content, doomed, marks, point, log, receipt, lease, hold,
-    document, config, key_object, bundle, key_file, shares, wal, count
+    document, config, key_object, bundle, key_file, shares, wal, ring, grant, request, approval, count
 };
 
 struct Bench {
@@ -71,6 +73,11 @@ void frame(ByteView rest) {
                      .raw = raw};
     auto opened = open_frame(bench().pack_key, 0, record, sealed, thread_frame_scratch());
     if (opened) check(opened->size() == raw);
+}
+
+// What is named by its hash and when it expires: at the beginning of time.
+std::string approval_key(Hash32 const& id, std::string_view part) {
+    return std::string(kApprovalsPrefix) + to_key_time(Time()) + "-" + to_hex(id) + "/" + std::string(part);
 }
 
 void document(DocumentKind kind, ByteView plain, auto const& open) {
@@ -176,6 +183,23 @@ void try_it(Kind kind, ByteView rest) {
             if (parse_wal_key(key)) (void)open_wal(b.repository, key, rest.subspan(1 + length), {});
             return;
         }
+        case Kind::ring:
+            return document(DocumentKind::ring, rest, [&](Bytes const& object) {
+                auto whole = object;
+                auto sum = sha256(object);
+                whole.insert(whole.end(), sum.begin(), sum.end());
+                auto read = open_ring(ring_key(1), whole, b.keys, certificates);
+                if (read) check(open_ring(ring_key(1), seal_ring(*read, b.keys, b.random), b.keys, certificates).has_value());
+            });
+        case Kind::grant: (void)open_grant(b.keys, b.keys.data_public, rest); return;
+        case Kind::request:
+            return document(kRequestDocument, rest, [&](Bytes const& object) {
+                (void)check_approval_object(b.repository, approval_key(sha256(object), "request"), object, {});
+            });
+        case Kind::approval:
+            return document(kUseDocument, rest, [&](Bytes const& object) {
+                (void)check_approval_object(b.repository, approval_key({}, "used"), object, {});
+            });
         case Kind::count: return;
     }
 }
@@ -281,5 +305,29 @@ std::vector<Bytes> seeds() {
         logged.insert(logged.end(), part.begin(), part.end());
     }
     add(Kind::wal, logged);
+
+    KeyRing ring{.n = 1, .previous = {}, .time = Time(), .pairs = {}, .removed = {}, .grants = {}, .settings = {{"approvals", 1}}};
+    auto const pair = BoxKey::generate(b.random);
+    ring.pairs.push_back({"research", pair.public_key, Time()});
+    auto const grant = seal_grant(b.keys.repository, b.keys.id, b.keys.sign.public_key, pair, b.random).value();
+    ring.grants[b.keys.id][data_key_id(pair.public_key)] = grant;
+    RemovedKey removed;
+    removed.log["tag/stream/1"] = {{0, 4096}};
+    removed.histories = {"wal/a"};
+    ring.removed.emplace(BundleId{}, removed);
+    auto const sealed_ring = seal_ring(ring, b.keys, b.random);
+    check(open_ring(ring_key(1), sealed_ring, b.keys, b.certificates()).has_value());
+    add(Kind::ring, plain_of(DocumentKind::ring, ByteView(sealed_ring).first(sealed_ring.size() - sizeof(Hash32))));
+    add(Kind::grant, seal_grant(b.keys.repository, b.keys.id, b.keys.sign.public_key, b.data, b.random).value());
+    auto const zeros = to_hex(Hash32{});
+    auto const time = to_rfc3339(Time());
+    auto const request = R"({"what":"points","subjects":")" + zeros + R"(","time":")" + time + R"(","expires":")" + time + R"("})";
+    auto const used = R"({"request":")" + zeros + R"(","time":")" + time + R"("})";
+    auto const asked = seal_document(kRequestDocument, b.keys, as_bytes(request), b.random);
+    check(check_approval_object(b.repository, approval_key(sha256(asked), "request"), asked, {}).has_value());
+    check(check_approval_object(b.repository, approval_key({}, "used"),
+                                seal_document(kUseDocument, b.keys, as_bytes(used), b.random), {}).has_value());
+    add_text(Kind::request, request);
+    add_text(Kind::approval, used);
     return all;
 }
