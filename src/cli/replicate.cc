@@ -63,6 +63,7 @@ void show(Output& output, Pair const& pair, Replication const& done, bool dry_ru
     output.line(fmt::format("{} → {}: {} {} objects, {}; {} were there; {}", printable(pair.from),
                             printable(pair.to), dry_run ? "would copy" : "copied", done.copied,
                             format_bytes(done.bytes_copied), done.present, behind));
+    if (done.locked > 0) output.line(fmt::format("locked {} objects of {} again", done.locked, printable(pair.to)));
     nlohmann::json lag;
     if (done.lag) lag = std::chrono::duration<double>(*done.lag).count();
     output.document(nlohmann::json{{"event", "replicated"},
@@ -75,12 +76,14 @@ void show(Output& output, Pair const& pair, Replication const& done, bool dry_ru
                                    {"healed", done.healed},
                                    {"damaged", damaged},
                                    {"points_behind", done.points},
+                                   {"locked", done.locked},
                                    {"lag_seconds", lag}}
                         .dump());
 }
 
 Result<int> replicate_pair(Workspace& workspace, Invocation& invocation, Pair const& pair,
-                           ReplicateOptions const& options) {
+                           ReplicateOptions options) {
+    if (!invocation.value("to")) options.lock = workspace.lock_of(pair.to);
     auto& output = invocation.output;
     auto from = TRY(open_place(workspace, invocation, pair.from, false));
     auto place = open_place(workspace, invocation, pair.to, !options.dry_run);

@@ -13,18 +13,18 @@ namespace {
 std::string lock_end(Time time) { return to_rfc3339(std::chrono::floor<std::chrono::seconds>(time)); }
 
 // What is wrong with the locks of a repository; empty: nothing.
-std::string lock_alarm(Workspace& workspace, std::string_view name, Duration period, std::stop_token stop) {
+std::string lock_alarm(Workspace& workspace, std::string_view name, bool is_copy, Duration period, std::stop_token stop) {
     auto store = workspace.open_store_of(name, {.stop = stop});
-    // lock_again() locks the configuration last.
+    auto const remedy = is_copy ? "holdfast replicate locks it again" : "a backup locks what it needs again";
+    // lock_again() and replicate() lock the configuration last.
     auto until = store ? (*store)->locked_until(ObjectKey(std::string(kConfigKey)), stop)
                        : Result<std::optional<Time>>(fail(std::move(store).error()));
     if (!until) return "its locks are not known: " + until.error().message;
     if (!*until) return "nothing in it is locked, although the plan says `lock`";
     auto left = **until - workspace.clock().now();
-    if (left < Duration(0)) return fmt::format("its locks ended on {}: a backup locks what it needs again", lock_end(**until));
+    if (left < Duration(0)) return fmt::format("its locks ended on {}: {}", lock_end(**until), remedy);
     if (left >= period / 4) return "";
-    return fmt::format("its locks end on {}, in {}: a backup locks what it needs again", lock_end(**until),
-                       format_duration(left));
+    return fmt::format("its locks end on {}, in {}: {}", lock_end(**until), format_duration(left), remedy);
 }
 
 }  // namespace
@@ -65,8 +65,8 @@ std::vector<std::string> lock_alarms(Workspace& workspace, std::stop_token stop)
     if (!workspace.has_plan()) return alarms;
     for (auto const& repository : (*workspace.plan())->repositories) {
         auto period = workspace.lock_of(repository.name);
-        if (!period || !repository.copy_of.empty()) continue;
-        auto alarm = lock_alarm(workspace, repository.name, *period, stop);
+        if (!period) continue;
+        auto alarm = lock_alarm(workspace, repository.name, !repository.copy_of.empty(), *period, stop);
         if (!alarm.empty()) alarms.push_back(fmt::format("repository '{}': {}", printable(repository.name), alarm));
     }
     return alarms;

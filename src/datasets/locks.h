@@ -14,8 +14,8 @@ std::optional<Time> keep_locked(Workspace& workspace, std::string_view repositor
                                 std::string_view dataset, std::set<PackId> const& packs, Warn const& warn,
                                 std::stop_token stop);
 
-// What people must hear of the plan's repositories with `lock`: locks that end soon because nobody backs up, and
-// that ended. Repositories that do not answer are named. Copies are left out: nobody locks again what is there.
+// What people must hear of the plan's repositories with `lock`: locks that end soon because nobody backs up (or copies), and
+// that ended. Repositories that do not answer are named.
 std::vector<std::string> lock_alarms(Workspace& workspace, std::stop_token stop);
 
 }  // namespace holdfast

@@ -29,7 +29,8 @@ class ReplicateDuty : public Duty {
     Result<Outcome> run(Tell const&, std::stop_token stop) override {
         auto from = TRY(workspace_.open_store_of(copy_.copy_of, {.stop = stop}));
         auto to = TRY(workspace_.open_store_of(copy_.name, {.create = true, .stop = stop}));
-        auto done = TRY(replicate(*from, *to, workspace_.executor(), workspace_.clock(), {}, {}, stop));
+        ReplicateOptions const options{.lock = workspace_.lock_of(copy_.name)};
+        auto done = TRY(replicate(*from, *to, workspace_.executor(), workspace_.clock(), options, {}, stop));
         Outcome outcome;
         if (done.copied > 0) {
             outcome.text = fmt::format("{} objects, {}{}", done.copied, format_bytes(done.bytes_copied),

@@ -10,6 +10,7 @@
 #include "os/fan_out.h"
 #include "repo/config.h"
 #include "repo/index.h"
+#include "repo/locks.h"
 #include "repo/memory_pool.h"
 #include "repo/mend.h"
 #include "repo/object_check.h"
@@ -62,6 +63,7 @@ class Replicator {
         measure_lag(work);
         begin_ = clock_.elapsed();
         for (auto room : kRooms) TRY(copy_room(room, work[room]));
+        TRY(keep_locked());
         return std::move(result_);
     }
 
@@ -116,6 +118,7 @@ class Replicator {
         for (auto const& [key, size] : source) {
             auto room = room_of(key);
             if (!is_copied(room)) continue;
+            if (is_for_good(ObjectKey(key))) for_good_.emplace_back(key);
             Item item{key, size, {}};
             if (auto found = copy.find(key); found != copy.end()) item.there = found->second;
             if (item.there == size && !options_.compare) {
@@ -258,6 +261,32 @@ class Replicator {
         return {};
     }
 
+    // The configuration comes last: its own lock tells how far the last whole pass reached.
+    Result<void> keep_locked() {
+        if (!options_.lock || options_.dry_run) return {};
+        ObjectKey const config{std::string(kConfigKey)};
+        auto const before = TRY(to_.locked_until(config, stop_));
+        if (before && *before - clock_.now() >= *options_.lock * 3 / 4) return {};
+        auto const until = clock_.now() + *options_.lock;
+        FanOut all(executor_, store_requests(executor_), stop_);
+        for (auto const& key : for_good_) {
+            if (key.text() == config.text()) continue;
+            if (!all.add(1, [this, &key, until] { return lock(key, until); })) break;
+        }
+        TRY(all.finish());
+        return lock(config, until);
+    }
+
+    // A task. What could not be copied is told already.
+    Result<void> lock(ObjectKey const& key, Time until) {
+        auto done = to_.lock_until(key, until, stop_);
+        if (!done && done.error().kind == ErrorKind::not_found) return {};
+        TRY(std::move(done).within("lock " + key.text()));
+        std::lock_guard guard(mutex_);
+        ++result_.locked;
+        return {};
+    }
+
     Store& from_;
     Store& to_;
     Executor& executor_;
@@ -266,6 +295,7 @@ class Replicator {
     ReplicateCallback const& progress_;
     std::stop_token stop_;
     MemoryPool memory_{kCopyBytesInFlight};
+    std::vector<ObjectKey> for_good_;  // of the source
     Duration begin_{};
     std::uint64_t started_bytes_ = 0;
 

@@ -17,6 +17,9 @@ struct ReplicateOptions {
     // Objects that both have are read from both and compared, and not only their sizes.
     bool compare = false;
     bool dry_run = false;
+    // Object Lock of the copy: when a quarter of this has passed since the last time, all that both have is locked there
+    // again. What garbage collection removed from the source is not, so it can go from the copy one day.
+    std::optional<Duration> lock = {};
 };
 
 struct ReplicateProgress {
@@ -43,6 +46,7 @@ struct Replication {
     // there, by the points' own times. Nothing when it lacked none.
     std::optional<Duration> lag;
     std::uint64_t points = 0;  // that it lacked
+    std::uint64_t locked = 0;  // objects of the copy that were locked again
 };
 
 // Makes `to` a copy of the repository in `from`, or brings one up to date: an object that is missing is
@@ -53,7 +57,7 @@ struct Replication {
 // The copy is a repository at every moment: what a point needs is there before the point. Running it
 // again goes on where it was interrupted.
 //
-// `unsafe` when `to` holds another repository, not_found when `from` holds none. Not from an executor's
+// With `lock`: `usage` where `to` cannot lock. `unsafe` when `to` holds another repository, not_found when `from` holds none. Not from an executor's
 // task.
 Result<Replication> replicate(Store& from, Store& to, Executor& executor, Clock& clock,
                               ReplicateOptions const& options, ReplicateCallback const& progress,

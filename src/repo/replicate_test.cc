@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "os/random.h"
+#include "repo/config.h"
 #include "repo/hold.h"
+#include "repo/locks.h"
+#include "repo/point.h"
 #include "repo/test_world.h"
+#include "repo/writer_log.h"
 
 namespace holdfast {
 namespace {
@@ -240,6 +244,63 @@ TEST_F(ReplicateTest, NoFasterThanItMay) {
     // The last object starts when those before it are due.
     EXPECT_GT(seconds, static_cast<double>(done->bytes_copied) / 1000 / 2);
     EXPECT_LE(seconds, static_cast<double>(done->bytes_copied) / 1000);
+}
+
+// Locks objects, and tells until when.
+struct LockingCopy : TestStore {
+    std::map<std::string, Time> locked;
+    Result<void> lock_until(ObjectKey const& key, Time until, std::stop_token) override {
+        std::lock_guard guard(mutex);
+        if (!objects.contains(key.text())) return fail(ErrorKind::not_found, key.text() + " is not there");
+        locked[key.text()] = std::max(locked[key.text()], until);
+        order.push_back(key.text());
+        return {};
+    }
+    Result<std::optional<Time>> locked_until(ObjectKey const& key, std::stop_token) override {
+        std::lock_guard guard(mutex);
+        auto found = locked.find(key.text());
+        return found == locked.end() ? std::optional<Time>{} : found->second;
+    }
+    std::vector<std::string> order;
+};
+
+TEST_F(ReplicateTest, WhatTheSourceStillHasIsLockedAgainInTheCopy) {
+    using namespace std::chrono_literals;
+    auto gone = back_up("one");
+    LockingCopy copy;
+    ReplicateOptions options{.lock = 100h};
+    auto replicate_once = [&] { return replicate(from, copy, *executor, clock, options, {}, {}).value(); };
+    auto const locked = replicate_once().locked;
+    EXPECT_EQ(locked, copy.locked.size());
+    EXPECT_EQ(copy.order.back(), std::string(kConfigKey));
+    auto const first_end = clock.now() + 100h;
+    // Not before a quarter has passed, and not what is gone from the source, or comes and goes.
+    clock.advance(24h);
+    EXPECT_EQ(replicate_once().locked, 0u);
+    auto const point = first(kPointsPrefix, from);
+    from.objects.erase(point);
+    back_up("two");
+    clock.advance(2h);
+    copy.order.clear();
+    EXPECT_GT(replicate_once().locked, 0u);
+    EXPECT_EQ(copy.order.back(), std::string(kConfigKey));
+    EXPECT_EQ(copy.locked[point], first_end);
+    for (auto const& [key, bytes] : from.objects) {
+        if (is_for_good(ObjectKey(key))) EXPECT_EQ(copy.locked[key], clock.now() + 100h) << key;
+        else EXPECT_FALSE(copy.locked.contains(key)) << key;
+    }
+    // Broken off, it begins anew: the configuration still says when.
+    clock.advance(26h);
+    struct Failing : LockingCopy {
+        Result<void> lock_until(ObjectKey const& key, Time until, std::stop_token stop) override {
+            if (key.text().starts_with(kLogPrefix)) return fail(ErrorKind::unreachable, "away");
+            return LockingCopy::lock_until(key, until, std::move(stop));
+        }
+    } failing;
+    failing.objects = copy.objects;
+    failing.locked = copy.locked;
+    EXPECT_EQ(replicate(from, failing, *executor, clock, options, {}, {}).error().kind, ErrorKind::unreachable);
+    EXPECT_EQ(failing.locked[std::string(kConfigKey)], copy.locked[std::string(kConfigKey)]);
 }
 
 }  // namespace
