@@ -71,7 +71,7 @@ std::uint64_t joined_cost(Run const& a, Run const& b) {
 
 }  // namespace
 
-std::uint64_t entropy_cost(ByteCounts const& counts) {
+std::uint64_t entropy_cost(std::span<std::uint32_t const> counts) {
     std::uint64_t total = 0, known = 0;
     for (auto count : counts) {
         total += count;

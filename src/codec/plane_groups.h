@@ -25,6 +25,6 @@ inline constexpr std::uint32_t kNoBlock = ~std::uint32_t{0};
 void group_blocks(std::span<std::uint32_t const> sums, std::uint8_t const* plane, PlaneGroups& groups);
 
 // What `counts` would take if each byte took its entropy, in 1/4096 of a bit.
-std::uint64_t entropy_cost(ByteCounts const& counts);
+std::uint64_t entropy_cost(std::span<std::uint32_t const> counts);
 
 }  // namespace holdfast

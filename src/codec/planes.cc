@@ -6,21 +6,17 @@
 #include <cassert>
 #include <vector>
 
-#include "codec/huffman.h"
+#include "codec/huffman_run.h"
 #include "codec/plane_groups.h"
 
 namespace holdfast {
 namespace {
 
 constexpr std::size_t kHeadBytes = 1 + 1 + 1 + 4;
-// Each group of each plane: its mode, and the most that a table takes.
-constexpr std::size_t kRunOverhead = 1 + 2 + 128;
 // What is looked at to decide whether a plane is coded: so many blocks, 4 KiB of each plane.
 constexpr std::size_t kSampleBlocks = 16;
 // A plane of which a sample needs more bits a byte is left as it is. 4,096 random bytes seem to need 7.955.
 constexpr std::uint64_t kSampleBitsMax = 784;  // in 1/100
-
-enum class Mode : std::uint8_t { raw = 0, constant = 1, huffman = 2 };
 
 struct Scratch {
     std::array<Bytes, kPlanesMax> planes;  // bytes of coded planes, block behind block
@@ -165,29 +161,7 @@ void PlanesWriter::write_group(std::size_t plane, std::size_t group) {
         fresh = counter.total();
         counts = &fresh;
     }
-    unsigned first = 0, last = 255;
-    while ((*counts)[first] == 0) ++first;
-    while ((*counts)[last] == 0) --last;
-    if (first == last) {
-        *at_++ = static_cast<std::uint8_t>(Mode::constant);
-        *at_++ = static_cast<std::uint8_t>(first);
-        return;
-    }
-    auto lengths = code_lengths(*counts);
-    auto coded = coded_bits(*counts, lengths) / 8 + kRunOverhead + 32;
-    if (coded >= size - size / 64) {
-        *at_++ = static_cast<std::uint8_t>(Mode::raw);
-        at_ = std::copy(bytes.begin(), bytes.end(), at_);
-        return;
-    }
-    *at_++ = static_cast<std::uint8_t>(Mode::huffman);
-    *at_++ = static_cast<std::uint8_t>(first);
-    *at_++ = static_cast<std::uint8_t>(last);
-    for (unsigned s = first; s <= last; s += 2) {
-        auto high = s < last ? lengths[s + 1] : std::uint8_t{0};
-        *at_++ = static_cast<std::uint8_t>(lengths[s] | high << 4);
-    }
-    at_ += memory_.encoder.encode(lengths, bytes, at_);
+    at_ = write_run(bytes, *counts, memory_.encoder, at_);
 }
 
 std::size_t PlanesWriter::run() {
@@ -295,31 +269,7 @@ Result<void> PlanesReader::read_groups(std::size_t plane) {
     for (std::size_t group = 0; group < group_count_; ++group) {
         ByteSpan bytes(to, group_blocks_[group] * kPlaneBlock);
         to += bytes.size();
-        auto mode = take(1);
-        if (mode.empty()) return damaged("ends early");
-        if (mode[0] == static_cast<int>(Mode::raw)) {
-            auto from = take(bytes.size());
-            if (from.empty()) return damaged("ends early");
-            std::copy(from.begin(), from.end(), bytes.begin());
-        } else if (mode[0] == static_cast<int>(Mode::constant)) {
-            auto value = take(1);
-            if (value.empty()) return damaged("ends early");
-            std::fill(bytes.begin(), bytes.end(), value[0]);
-        } else if (mode[0] == static_cast<int>(Mode::huffman)) {
-            auto range = take(2);
-            if (range.empty() || range[0] >= range[1]) return damaged("an impossible table");
-            auto table = take((range[1] - range[0]) / 2 + 1);
-            if (table.empty()) return damaged("ends early");
-            CodeLengths lengths{};
-            for (unsigned s = range[0]; s <= range[1]; ++s) {
-                auto i = s - range[0];
-                lengths[s] = table[i / 2] >> (i % 2 * 4) & 15;
-            }
-            if (!memory_.decoder.set(lengths)) return damaged("a table that is no complete code");
-            if (!memory_.decoder.decode(stored_, bytes)) return damaged("a stream of another length than stated");
-        } else {
-            return damaged("an unknown way to code a plane");
-        }
+        TRY(read_run(stored_, memory_.decoder, 255, bytes).within("frame: planes"));
     }
     return {};
 }

@@ -1,0 +1,199 @@
+// What vectors do not do by themselves: sorting bytes apart by a mask, and packing bits. BMI2 has the bits, AVX-512
+// (VBMI2, from Ice Lake and Zen 4 on) the bytes. What they compute is delta_kernels.cc, which the tests hold them
+// against.
+#include "codec/delta_kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <bit>
+
+// g++ 12 takes the deliberately undefined operands of its own AVX-512 headers for a fault of ours.
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#define HOLDFAST_AVX2 [[gnu::target("avx2,bmi,bmi2,popcnt")]]
+#define HOLDFAST_AVX512 [[gnu::target("avx512f,avx512bw,avx512vbmi2,bmi,bmi2,popcnt")]]
+
+namespace holdfast {
+namespace {
+
+// The elements of a group that count.
+std::uint64_t counting(std::size_t elements) {
+    return elements >= kDeltaGroup ? ~std::uint64_t{0} : (std::uint64_t{1} << elements) - 1;
+}
+
+HOLDFAST_AVX2 inline __m256i load_half(std::uint8_t const* from) {
+    return _mm256_loadu_si256(reinterpret_cast<__m256i_u const*>(from));
+}
+// The bits of a rest that each symbol has: symbol / 4 − 1, or none.
+HOLDFAST_AVX2 inline __m256i rests_of(__m256i symbols) {
+    auto quarter = _mm256_and_si256(_mm256_srli_epi16(symbols, 2), _mm256_set1_epi8(0x3f));
+    return _mm256_subs_epu8(quarter, _mm256_set1_epi8(1));
+}
+HOLDFAST_AVX2 inline std::uint64_t mask_of(__m256i low, __m256i high) {
+    return static_cast<std::uint32_t>(_mm256_movemask_epi8(low)) |
+           std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(high))} << 32;
+}
+
+HOLDFAST_AVX2 void write_rests_avx2(std::uint8_t const* symbols, DeltaPlanes const& planes, std::size_t elements,
+                                    DeltaBits& to) {
+    auto bits = to;
+    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
+        auto low = rests_of(load_half(symbols + at)), high = rests_of(load_half(symbols + at + 32));
+        auto const counts = counting(elements - at);
+        for (unsigned bit = 0;; ++bit) {
+            auto than = _mm256_set1_epi8(static_cast<char>(bit));
+            auto mask = mask_of(_mm256_cmpgt_epi8(low, than), _mm256_cmpgt_epi8(high, than)) & counts;
+            if (mask == 0) break;
+            // The bit becomes the highest of its byte, and is taken from there.
+            auto const* plane = planes[bit / 8].data() + at;
+            auto by = _mm_cvtsi32_si128(static_cast<int>(7 - bit % 8));
+            auto all = mask_of(_mm256_sll_epi16(load_half(plane), by), _mm256_sll_epi16(load_half(plane + 32), by));
+            append_delta_bits(bits, _pext_u64(all, mask), static_cast<unsigned>(std::popcount(mask)));
+        }
+    }
+    to = bits;
+}
+
+HOLDFAST_AVX2 void read_rests_avx2(std::uint8_t const* symbols, std::size_t elements, std::uint8_t const* stream,
+                                   std::size_t& place, DeltaPlanes& planes) {
+    for (auto& plane : planes) plane.fill(0);
+    // Byte i of a half gets byte i / 8 of 32 bits, and looks at bit i % 8 of it.
+    auto const spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
+                                         2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    auto const which = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    auto at_place = place;
+    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
+        auto low = rests_of(load_half(symbols + at)), high = rests_of(load_half(symbols + at + 32));
+        auto const counts = counting(elements - at);
+        for (unsigned bit = 0;; ++bit) {
+            auto than = _mm256_set1_epi8(static_cast<char>(bit));
+            auto mask = mask_of(_mm256_cmpgt_epi8(low, than), _mm256_cmpgt_epi8(high, than)) & counts;
+            if (mask == 0) break;
+            auto all = _pdep_u64(next_delta_bits(stream, at_place), mask);
+            at_place += static_cast<std::size_t>(std::popcount(mask));
+            auto value = _mm256_set1_epi8(static_cast<char>(1 << bit % 8));
+            for (std::size_t half = 0; half < 2; ++half) {
+                auto* to = reinterpret_cast<__m256i_u*>(planes[bit / 8].data() + at + half * 32);
+                auto bits = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(all >> half * 32)), spread);
+                auto set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, which), which);
+                _mm256_storeu_si256(to, _mm256_or_si256(_mm256_loadu_si256(to), _mm256_and_si256(set, value)));
+            }
+        }
+    }
+    place = at_place;
+}
+
+HOLDFAST_AVX512 inline __m512i load_group(std::uint8_t const* from) { return _mm512_loadu_si512(from); }
+
+HOLDFAST_AVX512 void count_avx512(std::uint8_t const* leads, std::size_t elements, DeltaClasses const& classes,
+                                  DeltaSizes& sizes) {
+    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
+        auto of = load_group(leads + at);
+        auto left = counting(elements - at);
+        for (std::size_t i = 0; i < classes.count; ++i) {
+            auto later = left & _mm512_cmpge_epu8_mask(of, _mm512_set1_epi8(static_cast<char>(classes.first[i + 1])));
+            sizes[i] += static_cast<std::size_t>(std::popcount(left & ~later));
+            left = later;
+        }
+    }
+}
+HOLDFAST_AVX512 void deal_avx512(std::uint8_t const* symbols, std::uint8_t const* leads, std::size_t elements,
+                                 DeltaClasses const& classes, DeltaEnds& ends) {
+    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
+        auto group = load_group(symbols + at), of = load_group(leads + at);
+        auto left = counting(elements - at);
+        for (std::size_t i = 0; i < classes.count; ++i) {
+            // Those of later classes are left; behind the last one, none is.
+            auto later = left & _mm512_cmpge_epu8_mask(of, _mm512_set1_epi8(static_cast<char>(classes.first[i + 1])));
+            auto mask = left & ~later;
+            left = later;
+            _mm512_storeu_si512(ends[i], _mm512_maskz_compress_epi8(mask, group));
+            ends[i] += std::popcount(mask);
+        }
+    }
+}
+HOLDFAST_AVX512 void take_avx512(std::uint8_t const* leads, std::size_t elements, DeltaClasses const& classes,
+                                 DeltaEnds& from, std::uint8_t* symbols) {
+    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
+        auto of = load_group(leads + at);
+        auto group = _mm512_setzero_si512();
+        auto left = counting(elements - at);
+        for (std::size_t i = 0; i < classes.count; ++i) {
+            auto later = left & _mm512_cmpge_epu8_mask(of, _mm512_set1_epi8(static_cast<char>(classes.first[i + 1])));
+            auto mask = left & ~later;
+            left = later;
+            group = _mm512_mask_expand_epi8(group, mask, load_group(from[i]));
+            from[i] += std::popcount(mask);
+        }
+        _mm512_storeu_si512(symbols + at, group);
+    }
+}
+
+HOLDFAST_AVX512 inline __m512i rests_of_group(std::uint8_t const* symbols) {
+    auto quarter = _mm512_and_si512(_mm512_srli_epi16(load_group(symbols), 2), _mm512_set1_epi8(0x3f));
+    return _mm512_subs_epu8(quarter, _mm512_set1_epi8(1));
+}
+HOLDFAST_AVX512 void write_rests_avx512(std::uint8_t const* symbols, DeltaPlanes const& planes, std::size_t elements,
+                                        DeltaBits& to) {
+    auto bits = to;
+    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
+        auto rests = rests_of_group(symbols + at);
+        auto const counts = counting(elements - at);
+        for (unsigned bit = 0;; ++bit) {
+            auto mask = _mm512_cmpgt_epu8_mask(rests, _mm512_set1_epi8(static_cast<char>(bit))) & counts;
+            if (mask == 0) break;
+            auto all = _mm512_test_epi8_mask(load_group(planes[bit / 8].data() + at),
+                                             _mm512_set1_epi8(static_cast<char>(1 << bit % 8)));
+            append_delta_bits(bits, _pext_u64(all, mask), static_cast<unsigned>(std::popcount(mask)));
+        }
+    }
+    to = bits;
+}
+HOLDFAST_AVX512 void read_rests_avx512(std::uint8_t const* symbols, std::size_t elements, std::uint8_t const* stream,
+                                       std::size_t& place, DeltaPlanes& planes) {
+    auto at_place = place;
+    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
+        auto rests = rests_of_group(symbols + at);
+        auto const counts = counting(elements - at);
+        unsigned bit = 0;
+        for (auto& plane : planes) {
+            auto group = _mm512_setzero_si512();
+            for (unsigned k = 0; k < 8; ++k, ++bit) {
+                auto mask = _mm512_cmpgt_epu8_mask(rests, _mm512_set1_epi8(static_cast<char>(bit))) & counts;
+                if (mask == 0) break;
+                auto all = _pdep_u64(next_delta_bits(stream, at_place), mask);
+                at_place += static_cast<std::size_t>(std::popcount(mask));
+                // No byte has this bit yet.
+                group = _mm512_mask_add_epi8(group, all, group, _mm512_set1_epi8(static_cast<char>(1 << k)));
+            }
+            _mm512_storeu_si512(plane.data() + at, group);
+        }
+    }
+    place = at_place;
+}
+
+}  // namespace
+
+void use_delta_kernel_avx2(DeltaKernel& kernel) {
+    kernel.write_rests = write_rests_avx2;
+    kernel.read_rests = read_rests_avx2;
+}
+
+void use_delta_kernel_avx512(DeltaKernel& kernel) {
+    if (!__builtin_cpu_supports("avx512vbmi2")) return;
+    kernel.count = count_avx512;
+    kernel.deal = deal_avx512;
+    kernel.take = take_avx512;
+    kernel.write_rests = write_rests_avx512;
+    kernel.read_rests = read_rests_avx512;
+}
+
+}  // namespace holdfast
+
+#endif
