@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "os/clock.h"
 #include "os/process_spawn.h"
+#include "os/run_into.h"
 
 namespace holdfast {
 namespace {
@@ -22,7 +23,9 @@ using process::Spawned;
 // One run: feeds the program, reads from it, and waits for its end, all in one poll loop.
 class Run {
   public:
-    Run(Command const& command, std::stop_token stop) : command_(command), stop_(std::move(stop)) {}
+    // `output` may be null: then what the program writes is kept.
+    Run(Command const& command, OutputSink const* output, std::stop_token stop)
+        : command_(command), output_(output), stop_(std::move(stop)) {}
 
     Result<ProcessResult> go() {
         stop_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -133,7 +136,19 @@ class Run {
         }
     }
 
-    void drain(Fd& from, std::string& to, bool& truncated) const {
+    // What comes after a failure is read and dropped: the program must see its signal, not a full pipe.
+    void give(ByteView piece) {
+        if (refused_)
+            return;
+        auto taken = (*output_)(piece);
+        if (taken)
+            return;
+        refused_ = std::move(taken).error();
+        if (!stopping_)
+            begin_stop();
+    }
+
+    void drain(Fd& from, std::string& to, bool& truncated) {
         char buffer[64 * 1024];
         while (from) {
             auto size = read(from.get(), buffer, sizeof buffer);
@@ -146,6 +161,12 @@ class Run {
                 return;
             }
             auto got = static_cast<std::size_t>(size);
+            if (output_ && &to == &result_.out) {
+                give(as_bytes({buffer, got}));
+                if (!ended_)
+                    return;
+                continue;
+            }
             auto kept = std::min(got, command_.output_bytes_max - to.size());
             to.append(buffer, kept);
             if (kept < got)
@@ -161,6 +182,8 @@ class Run {
         if (stopping_)
             kill(-child_.pid, SIGKILL);
         process::reap(child_.pid, result_);
+        if (refused_)
+            return fail(std::move(*refused_));
         if (stopping_ && !result_.timed_out) {
             return fail(ErrorKind::cancelled,
                         fmt::format("program '{}': stopped", printable(command_.argv[0])));
@@ -169,6 +192,8 @@ class Run {
     }
 
     Command const& command_;
+    OutputSink const* output_;
+    std::optional<Error> refused_;  // what `output_` failed with
     std::stop_token stop_;
     Fd stop_event_;
     Fd input_;
@@ -199,7 +224,12 @@ std::string last_words(std::string_view err) {
 
 Result<ProcessResult> run(Command const& command, std::stop_token stop) {
     assert(!command.argv.empty());
-    return Run(command, std::move(stop)).go();
+    return Run(command, nullptr, std::move(stop)).go();
+}
+
+Result<ProcessResult> run_into(OutputSink const& output, Command const& command, std::stop_token stop) {
+    assert(!command.argv.empty());
+    return Run(command, &output, std::move(stop)).go();
 }
 
 Error failure_of(Command const& command, ProcessResult const& result) {

@@ -13,6 +13,7 @@
 #include "os/child_process.h"
 #include "os/clock.h"
 #include "os/process_spawn.h"
+#include "os/run_into.h"
 
 namespace holdfast {
 namespace {
@@ -52,6 +53,29 @@ TEST(Process, ReturnsExitCodeAndBothStreams) {
     EXPECT_EQ(result->out, "out\n");
     EXPECT_EQ(result->err, "err\n");
     EXPECT_FALSE(result->timed_out);
+}
+
+TEST(Process, GivesOutputAwayAsItComes) {
+    std::uint64_t bytes = 0;
+    auto take = [&](ByteView piece) -> Result<void> {
+        bytes += piece.size();
+        return {};
+    };
+    auto result = run_into(take, shell("head -c 3000000 /dev/zero; echo err >&2; exit 7"), {});
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(bytes, 3'000'000u);
+    EXPECT_EQ(result->exit_code, 7);
+    EXPECT_EQ(result->err, "err\n");
+    EXPECT_EQ(result->out, "");
+    EXPECT_FALSE(result->out_truncated);
+}
+
+TEST(Process, StopsAProgramWhoseOutputNobodyTakes) {
+    auto refuse = [](ByteView) -> Result<void> { return fail(ErrorKind::no_space, "full"); };
+    auto result = run_into(refuse, shell("echo $$; exec yes"), {});
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::no_space);
+    EXPECT_EQ(result.error().message, "full");
 }
 
 TEST(Process, SaysWhichSignalEndedIt) {
