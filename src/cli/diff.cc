@@ -59,7 +59,7 @@ Result<int> run_diff(Invocation& invocation) {
         }
         TRY(diff_trees(*opened.fetch, from.tree, to.info.point.tree, visit, invocation.stop));
     } else {
-        if (from.kind == "postgres") {
+        if (from.kind.starts_with("postgres")) {
             return fail(ErrorKind::usage, "a running database can't be compared with a point file by file",
                         "restore the point and compare, or name a second point");
         }

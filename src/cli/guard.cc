@@ -63,7 +63,7 @@ Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace
     for (auto const& dataset : plan->datasets) {
         auto every = plan->interval(dataset);
         bool capturable = dataset.kind == plan::DatasetKind::files || dataset.kind == plan::DatasetKind::models ||
-                          (dataset.kind == plan::DatasetKind::postgres && dataset.mode == plan::PostgresMode::physical);
+                          dataset.kind == plan::DatasetKind::postgres;
         if (!capturable || !every) {
             invocation.output.warning(fmt::format("'{}' is not kept: {}", printable(dataset.name),
                                                   capturable ? "neither `every` nor an objective says how often"

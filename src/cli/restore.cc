@@ -5,14 +5,29 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/json.h"
+#include "cli/restore_export.h"
+#include "cli/tablespace_option.h"
 #include "cli/workspace_options.h"
 #include "datasets/moment.h"
 #include "datasets/restore_point.h"
+#include "sources/exports/export_document.h"
 
 namespace holdfast::cli {
 namespace {
 
 constexpr std::size_t kShown = 20;
+constexpr char const* kIntoOnly[] = {"database", "replace", "jobs", "scratch"};
+
+Result<int> restore_into(Invocation& invocation, Workspace& workspace) {
+    if (invocation.has_argument("TARGET")) return fail(ErrorKind::usage, "say where to: either TARGET or --into");
+    auto point = TRY(find_point(workspace, invocation.argument("POINT"), {}, invocation.stop));
+    if (point.info.point.kind != postgres::kExportKind) {
+        return fail(ErrorKind::usage, fmt::format("point {} is of kind {}: only an export goes into a running server",
+                                                  point.info.id.brief(), printable(point.info.point.kind)),
+                    "restore it to a directory: TARGET; mode: logical in the plan makes exports");
+    }
+    return run_restore_export(invocation, workspace, point);
+}
 
 Result<RestorePointOptions> restore_options(Invocation& invocation, Moment const& moment, std::string path) {
     auto const& point = moment.point;
@@ -22,6 +37,10 @@ Result<RestorePointOptions> restore_options(Invocation& invocation, Moment const
     auto target = invocation.argument("TARGET");
     if (invocation.has("in-place") == !target.empty()) {
         return fail(ErrorKind::usage, "say where to: either TARGET or --in-place");
+    }
+    if (target.empty() && point.info.point.kind == postgres::kExportKind) {
+        return fail(ErrorKind::usage, "an export has no place that it came from",
+                    "name a TARGET for its files, or a server: --into CONNINFO");
     }
     if (target.empty() && point.info.point.kind == "postgres" && point.info.point.root == "/") {
         return fail(ErrorKind::usage, "the point does not know where the data directory was",
@@ -37,13 +56,7 @@ Result<RestorePointOptions> restore_options(Invocation& invocation, Moment const
     options.restore.set_owner = !invocation.has("no-owner");
     options.restore.set_special_bits = invocation.has("special-bits");
     options.restore.skip_damaged = invocation.has("skip-damaged");
-    for (auto const& text : invocation.all("tablespace")) {
-        auto equals = text.find('=');
-        if (equals == std::string::npos) {
-            return fail(ErrorKind::usage, fmt::format("--tablespace: '{}' is not OLD=NEW", printable(text)));
-        }
-        options.tablespaces[text.substr(0, equals)] = text.substr(equals + 1);
-    }
+    options.tablespaces = TRY(tablespace_map(invocation));
     return options;
 }
 
@@ -108,6 +121,10 @@ int show(Output& output, PointReference const& point, RestorePointOptions const&
 
 Result<int> run_restore(Invocation& invocation) {
     auto workspace = TRY(open_workspace(invocation));
+    if (invocation.has("into")) return restore_into(invocation, *workspace);
+    for (auto const* option : kIntoOnly) {
+        if (invocation.has(option)) return fail(ErrorKind::usage, fmt::format("--{} needs --into", option));
+    }
     auto [text, path] = split_point_path(invocation.argument("POINT"));
     while (path.starts_with('/')) path.erase(0, 1);
     while (path.ends_with('/')) path.pop_back();
@@ -139,7 +156,9 @@ Command restore_command() {
                 "already and the same is left alone, so an interrupted restore goes on where it was. Names that are "
                 "only in TARGET stay, unless --delete is given. For a PostgreSQL point TARGET becomes the data "
                 "directory, and with streamed log (wal receive) it recovers to any moment when it is started: DATASET@latest, @TIME, "
-                "@lsn:X/Y, @xid:N, @name:LABEL. What can't be set (owners without root) is counted and named, exit code 3.",
+                "@lsn:X/Y, @xid:N, @name:LABEL. An export becomes files for pg_restore, or goes into a running server with --into: "
+                "roles that are there already stay as they are, and so do databases that are not empty, which is refused (exit "
+                "code 10). What can't be set (owners without root) is counted and named, exit code 3.",
             .arguments = {{"POINT", "a point or a moment, or POINT:PATH for a part of a point"},
                           {"TARGET", "a directory, made when it is missing", true}},
             .options = {{.flag = "--in-place", .help = "restore to where it came from"},
@@ -151,7 +170,14 @@ Command restore_command() {
                         {.flag = "--timeline", .value = "N",
                          .help = "PostgreSQL: along which timeline (latest, current, or its number)"},
                         {.flag = "--tablespace", .value = "OLD=NEW",
-                         .help = "PostgreSQL: put the tablespace that was at OLD to NEW", .many = true}},
+                         .help = "PostgreSQL: put the tablespace that was at OLD to NEW", .many = true},
+                        {.flag = "--into", .value = "CONNINFO",
+                         .help = "an export of PostgreSQL: bring it into this running server, in place of TARGET"},
+                        {.flag = "--database", .value = "NAME", .help = "with --into: only this database", .many = true},
+                        {.flag = "--replace", .help = "with --into: drop databases that are there and not empty first"},
+                        {.flag = "--jobs", .value = "N", .help = "with --into: processes of pg_restore (as many as CPUs, up to 8)"},
+                        {.flag = "--scratch", .value = "DIR",
+                         .help = "with --into: where the export's files are meanwhile (default: below the state)"}},
             .run = run_restore};
 }
 

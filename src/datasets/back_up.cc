@@ -44,7 +44,8 @@ Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& 
 
     auto point = std::move(capture.point);
     point.dataset = dataset.name;
-    point.kind = plan::to_text(dataset.kind);
+    // A kind of dataset may be captured in more than one way, which the source knows.
+    if (point.kind.empty()) point.kind = plan::to_text(dataset.kind);
     point.stored = ingest->statistics().bytes_stored;
     point.unreadable = capture.problem_count;
     point.host = host_name();

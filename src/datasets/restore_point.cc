@@ -7,6 +7,7 @@
 #include "archive/tree.h"
 #include "base/text.h"
 #include "datasets/source_factory.h"
+#include "sources/exports/export_document.h"
 #include "sources/postgres/restore.h"
 #include "sources/postgres/tablespaces.h"
 
@@ -119,9 +120,10 @@ Result<RestoredPoint> restore_point(Workspace& workspace, PointReference const& 
         } else {
             restored.result = TRY(source->restore(context));
         }
-        // A part of a cluster is no cluster: there is nothing to hold it against.
-        auto const part_of_cluster = info.point.kind == "postgres" && !options.path.empty();
-        if (options.validate && !options.restore.dry_run && !part_of_cluster) {
+        // A part of a cluster or of an export is none: there is nothing to hold it against.
+        auto const whole = info.point.kind == "postgres" || info.point.kind == postgres::kExportKind;
+        auto const part_of_whole = whole && !options.path.empty();
+        if (options.validate && !options.restore.dry_run && !part_of_whole) {
             restored.findings = TRY(source->validate(options.target, stop));
         }
         return restored;
@@ -154,6 +156,9 @@ Result<std::vector<std::string>> compare_with_point(Workspace& workspace, PointR
     Comparison comparison(*fetch, stop);
     if (point.info.point.kind == "postgres") {
         TRY(comparison.cluster(point.info.point, target, options));
+    } else if (point.info.point.kind == postgres::kExportKind) {
+        // Its files belong to whoever restores them.
+        TRY(comparison.tree(point.info.point.tree, target, {.owners = false}));
     } else {
         TRY(comparison.tree(point.info.point.tree, target, {.special_bits = options.special_bits}));
     }

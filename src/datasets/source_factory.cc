@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "sources/exports/export_document.h"
+#include "sources/exports/export_source.h"
 #include "sources/files/files_source.h"
 #include "sources/models/models_source.h"
 #include "sources/postgres/postgres_source.h"
@@ -26,7 +28,7 @@ Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset) {
         case plan::DatasetKind::models:
             return make_models_source({.paths = dataset.paths, .exclude = dataset.exclude});
         case plan::DatasetKind::postgres:
-            if (dataset.mode == plan::PostgresMode::logical) return later(dataset, "a logical export");
+            if (dataset.mode == plan::PostgresMode::logical) return std::make_unique<ExportSource>(dataset.connect);
             return std::make_unique<PostgresSource>(
                 dataset.connect, postgres::CaptureOptions{.keep_log = dataset.wal == plan::WalMode::stream});
         case plan::DatasetKind::kubernetes: return later(dataset, "a cluster's objects");
@@ -39,6 +41,7 @@ Result<std::unique_ptr<Source>> make_restoring_source(std::string_view kind) {
     if (kind == "files") return make_files_source({});
     if (kind == "models") return make_models_source({});
     if (kind == "postgres") return std::make_unique<PostgresSource>("");
+    if (kind == postgres::kExportKind) return std::make_unique<ExportSource>("");
     return fail(ErrorKind::partial,
                 fmt::format("points of kind '{}' can't be restored by this version", printable(kind)));
 }

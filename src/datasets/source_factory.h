@@ -8,9 +8,9 @@
 namespace holdfast {
 
 // The source that captures the dataset. `partial` for a kind whose engine does not exist yet
-// (kubernetes, hardware, logical exports).
+// (kubernetes, hardware).
 Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset);
-// The source that restores points of `kind` ("files", "models", "postgres"), without a dataset.
+// The source that restores points of `kind` ("files", "models", "postgres", "postgres-export"), without a dataset.
 Result<std::unique_ptr<Source>> make_restoring_source(std::string_view kind);
 
 }  // namespace holdfast

@@ -23,8 +23,7 @@ constexpr std::string_view kEverything = "every-dataset";
 
 bool can_restore(plan::Dataset const& dataset) {
     using enum plan::DatasetKind;
-    return dataset.kind == files || dataset.kind == models ||
-           (dataset.kind == postgres && dataset.mode == plan::PostgresMode::physical);
+    return dataset.kind == files || dataset.kind == models || dataset.kind == postgres;
 }
 
 // The drill that needs no plan of its own: every dataset comes back.

@@ -212,10 +212,6 @@ class Lint : ReferenceChecker {
             if (!has_engine(dataset)) {
                 warn(path, "this version cannot back it up: it is not protected",
                      "protect it by other means, until it can");
-            } else if (dataset.kind == DatasetKind::postgres &&
-                       dataset.mode == PostgresMode::logical) {
-                warn(path + "/mode", "this version cannot export: it is not protected",
-                     "take `mode: logical` out, until it can");
             }
         }
         for (auto const& repository : plan.repositories) {

@@ -10,9 +10,12 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "datasets/moment.h"
+#include "datasets/restore_export.h"
 #include "datasets/restore_point.h"
 #include "datasets/source_factory.h"
 #include "os/machine.h"
+#include "sources/exports/client_programs.h"
+#include "sources/exports/export_cluster.h"
 #include "sources/postgres/conninfo.h"
 #include "sources/postgres/data_directory.h"
 #include "sources/postgres/programs.h"
@@ -43,6 +46,8 @@ fs::path existing_parent(fs::path path) {
     return path;
 }
 
+bool is_export(PointReference const& point) { return point.info.point.kind == postgres::kExportKind; }
+
 Result<void> check_room(fs::path const& target, RecoveryPoint const& point, std::uint64_t log_bytes) {
     auto const parent = existing_parent(target);
     if (::access(parent.c_str(), W_OK) != 0) {
@@ -52,7 +57,9 @@ Result<void> check_room(fs::path const& target, RecoveryPoint const& point, std:
     std::error_code failed;
     if (fs::exists(target, failed) && (!fs::is_directory(target, failed) || !fs::is_empty(target, failed))) return {};
     auto const space = TRY(space_of(parent.string()));
-    auto const needed = point.bytes + log_bytes;
+    // Beside the files of an export there is the cluster made of them, with its indexes and its log.
+    auto const times = point.kind == postgres::kExportKind ? 3u : 1u;
+    auto const needed = times * point.bytes + log_bytes;
     if (space.available < needed) {
         return fail(ErrorKind::no_space,
                     fmt::format("'{}' has room for {}, and {} come back", printable(parent.string()),
@@ -91,7 +98,13 @@ Value findings_value(std::vector<Finding> const& findings) {
 Result<void> check_server(RecoveryPoint const& point, std::stop_token stop) {
     auto const version = point.attributes.find("server_version");
     if (version == point.attributes.end()) return {};
-    TRY(postgres::find_program(std::atoi(version->second.c_str()), "postgres", stop));
+    auto const major = std::atoi(version->second.c_str());
+    if (point.kind == postgres::kExportKind) {
+        for (auto const* program : {"postgres", "initdb", "pg_restore"})
+            TRY(postgres::find_client_program(major, program, stop));
+        return {};
+    }
+    TRY(postgres::find_program(major, "postgres", stop));
     return {};
 }
 
@@ -240,8 +253,7 @@ class RestoreStep : public runbook::Step {
         if (whole->member_text("target") != printable(request.target.string())) return none;
         auto const there = TRY(postgres::inspect_directory(request.target));
         if (there.kind != postgres::DirectoryState::Kind::occupied) return none;
-        auto const ours = postgres::holds_point(request.target, request.point.info.point);
-        if (!ours || !*ours) return none;
+        if (!holds(request)) return none;
         return std::optional(runbook::StepResult{.outputs = *outputs, .summary = whole->member_text("summary")});
     }
 
@@ -256,8 +268,8 @@ class RestoreStep : public runbook::Step {
         if (there.kind == Kind::missing || there.kind == Kind::empty) {
             TRY(context.record_effect("began_empty", Value(target)));
         } else if (there.kind == Kind::occupied && began_empty && !there.server) {
-            auto const ours = postgres::holds_point(request.target, request.point.info.point);
-            if (!ours || !*ours) return restore(request, context);  // which refuses it
+            if (!holds(request)) return restore(request, context);  // which refuses it
+            if (is_export(request.point)) return whole_export(request);
             auto const source = TRY(make_restoring_source("postgres"));
             RestoredPoint finished;
             finished.findings = TRY(source->validate(request.target, context.stop()));
@@ -267,6 +279,22 @@ class RestoreStep : public runbook::Step {
             if (finished.verified) return finished;
         }
         return restore(request, context);
+    }
+
+    static bool holds(Request const& request) {
+        auto const& info = request.point.info;
+        if (is_export(request.point)) return postgres::holds_export(request.target, info.id.hex());
+        auto const ours = postgres::holds_point(request.target, info.point);
+        return ours && *ours;
+    }
+
+    // Its cluster was given its name when every row in it had been counted.
+    static RestoredPoint whole_export(Request const& request) {
+        RestoredPoint finished;
+        finished.result.files = request.point.info.point.files;
+        finished.result.bytes = request.point.info.point.bytes;
+        finished.verified = request.point.info.point.unreadable == 0;
+        return finished;
     }
 
     Result<RestoredPoint> restore(Request const& request, runbook::StepContext& context) const {
@@ -282,6 +310,8 @@ class RestoreStep : public runbook::Step {
         auto const warn = [&](std::string const& text) {
             if (world_.warn) world_.warn(text);
         };
+        if (is_export(request.point))
+            return restore_export_as_cluster(world_.workspace, request.point, request.target, progress, warn, context.stop());
         return restore_point(world_.workspace, request.point, options, progress, warn, context.stop());
     }
 
@@ -315,10 +345,10 @@ class RestoreStep : public runbook::Step {
     }
 
     // Byte for byte and with all metadata that was restored, before anything else touches it. A database that has a
-    // backup manifest was compared by that when it was validated.
+    // backup manifest was compared by that when it was validated; of an export the rows were counted.
     Result<std::vector<std::string>> compare(Request const& request, RestoredPoint const& restored,
                                              std::stop_token stop) const {
-        if (has_manifest(restored)) return std::vector<std::string>();
+        if (has_manifest(restored) || is_export(request.point)) return std::vector<std::string>();
         auto const moved = TRY(tablespaces(request));
         return compare_with_point(world_.workspace, request.point, request.target,
                                   {.special_bits = with_special_bits(request), .tablespaces = moved,
@@ -331,7 +361,8 @@ class RestoreStep : public runbook::Step {
         runbook::StepResult result;
         auto& out = result.outputs;
         out.set("dataset", request.dataset.name);
-        out.set("kind", info.point.kind);
+        // An export has become a cluster.
+        out.set("kind", is_export(request.point) ? std::string("postgres") : info.point.kind);
         out.set("target", printable(request.target.string()));
         out.set("point", info.id.hex());
         out.set("time", to_rfc3339(request.time));
