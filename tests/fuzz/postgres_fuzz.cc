@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "formats/pg_archive.h"
 #include "formats/pg_backup_label.h"
 #include "formats/pg_backup_manifest.h"
 #include "formats/pg_control.h"
@@ -16,7 +17,7 @@ using namespace holdfast;
 
 namespace {
 
-enum class Kind : std::uint8_t { log, record, tar, manifest, control, label, tablespaces, history, page, path, count };
+enum class Kind : std::uint8_t { log, record, tar, manifest, control, label, tablespaces, history, page, path, archive, count };
 
 // A record's parts lie in it.
 void try_record(WalRecord const& record) {
@@ -96,6 +97,13 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
             if (rest.size() >= 8192) (void)read_pg_page_header(rest.first(8192));
             break;
         case Kind::path: (void)parse_pg_relation_path(text); break;
+        case Kind::archive: {
+            PgArchiveReader reader;
+            bool good = true;
+            in_pieces(rest, [&](ByteView piece) { return good = reader.push(piece).has_value(); });
+            if (good) (void)reader.finish();
+            break;
+        }
         case Kind::count: break;
     }
     return 0;
