@@ -336,7 +336,7 @@ Result<void> DifferencesReader::read_rests() {
 Result<void> DifferencesReader::merge_blocks() {
     DeltaBlocks blocks(base_, shape_);
     auto kernel = delta_kernel(shape_.width, instructions_);
-    DeltaBytes symbols, leads;
+    DeltaBytes symbols{}, leads;
     DeltaPlanes planes;
     std::array<std::uint8_t, kDeltaBlock * kDeltaWidthMax> last;
     std::size_t place = 0;

@@ -31,34 +31,43 @@ struct DeltaMath {
     // Its own inverse.
     HOLDFAST_DELTA_INLINE static Word order(Word x, Word flip) { return static_cast<Word>(x ^ (sign(x) & flip)); }
     // 0, -1, 1, -2 … as 0, 1, 2, 3 …
-    HOLDFAST_DELTA_INLINE static std::uint32_t difference(Word x, Word base, Word flip) {
+    HOLDFAST_DELTA_INLINE static Word difference(Word x, Word base, Word flip) {
         auto d = static_cast<Word>(order(x, flip) - order(base, flip));
         return static_cast<Word>(static_cast<Word>(d << 1) ^ sign(d));
     }
-    HOLDFAST_DELTA_INLINE static Word apply(std::uint32_t difference, Word base, Word flip) {
-        auto d = static_cast<Word>((difference >> 1) ^ (std::uint32_t{0} - (difference & 1)));
+    HOLDFAST_DELTA_INLINE static Word apply(Word difference, Word base, Word flip) {
+        auto d = static_cast<Word>(static_cast<Word>(difference >> 1) ^ static_cast<Word>(0 - (difference & 1)));
         return order(static_cast<Word>(order(base, flip) + d), flip);
     }
 };
 
 // How many bits x has, without a branch and without an instruction that only some vectors have: by the exponent of
-// the float. Without the bit below its highest one, x is not rounded up to the next power of two.
-HOLDFAST_DELTA_INLINE std::uint32_t bits_of(std::uint32_t x) {
+// the float.
+template <typename Word>
+HOLDFAST_DELTA_INLINE std::uint32_t bits_of(Word x) {
+    auto power_of = [](std::uint32_t y) {
+        return std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(y))) >> 23;
+    };
+    if constexpr (sizeof(Word) < 4) return std::max(power_of(x), std::uint32_t{126}) - 126;
+    // Without the bit below its highest one it is not rounded up to the next power of two.
     auto half = x >> 1;
-    auto power = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(half & ~(half >> 1)))) >> 23;
-    return std::max(power, std::uint32_t{126}) - 126 + (x != 0 ? 1 : 0);
+    return std::max(power_of(half & ~(half >> 1)), std::uint32_t{126}) - 126 + (x != 0 ? 1 : 0);
 }
 
 template <typename Word>
-HOLDFAST_DELTA_INLINE std::uint32_t exponents_of(DeltaBlock block, std::uint8_t* __restrict exponents) {
+HOLDFAST_DELTA_INLINE void shift_exponents(std::uint8_t const* __restrict base, unsigned fraction,
+                                           std::uint8_t* __restrict exponents) {
     using Math = DeltaMath<Word>;
-    std::uint32_t sum = 0;
     for (std::size_t i = 0; i < kDeltaBlock; ++i) {
-        auto exponent = static_cast<std::uint32_t>((Math::load(block.base, i) & Math::kMagnitude) >> block.shape.fraction);
-        exponents[i] = static_cast<std::uint8_t>(exponent);
-        sum += exponent;
+        exponents[i] = static_cast<std::uint8_t>(static_cast<Word>(Math::load(base, i) & Math::kMagnitude) >> fraction);
     }
-    return sum;
+}
+template <typename Word>
+HOLDFAST_DELTA_INLINE void exponents_of(DeltaBlock block, std::uint8_t* exponents) {
+    // Sixteen bits are shifted as such only by what the compiler knows; the other shapes are rare.
+    if (sizeof(Word) == 2 && block.shape.fraction == 7) return shift_exponents<Word>(block.base, 7, exponents);
+    if (sizeof(Word) == 2 && block.shape.fraction == 10) return shift_exponents<Word>(block.base, 10, exponents);
+    shift_exponents<Word>(block.base, block.shape.fraction, exponents);
 }
 // In place: exponents become the lengths that are expected of differences.
 HOLDFAST_DELTA_INLINE void leads_of(std::uint8_t scale, std::uint8_t* values) {
@@ -80,19 +89,22 @@ HOLDFAST_DELTA_INLINE std::uint8_t look_at_block(DeltaBlock block, std::uint8_t 
                                                  DeltaPlanes& __restrict planes) {
     using Math = DeltaMath<Word>;
     auto const flip = Math::flip_of(block.shape);
-    std::array<std::uint32_t, kDeltaBlock> differences;
+    std::array<Word, kDeltaBlock> differences;
     for (std::size_t i = 0; i < kDeltaBlock; ++i) {
         differences[i] = Math::difference(Math::load(raw, i), Math::load(block.base, i), flip);
     }
-    // Where nothing counts there are zeros, which add nothing.
-    std::uint32_t sum = exponents_of<Word>(block, leads);
+    exponents_of<Word>(block, leads);
+    std::uint32_t sum = 0;
     for (std::size_t i = 0; i < kDeltaBlock; ++i) {
+        std::uint32_t const difference = differences[i];
         auto bits = bits_of(differences[i]);
         auto rest = std::max(bits, std::uint32_t{3}) - 3;
-        symbols[i] = static_cast<std::uint8_t>(4 * rest + (differences[i] >> rest));
-        sum += bits;
+        symbols[i] = static_cast<std::uint8_t>(4 * rest + (difference >> rest));
+        // Where nothing counts there are zeros, which add nothing.
+        sum += bits + leads[i];
     }
-    for (std::size_t k = 0; k < sizeof(Word); ++k) {
+    auto const used = std::min(sizeof(Word), delta_planes_used(symbols));
+    for (std::size_t k = 0; k < used; ++k) {
         for (std::size_t i = 0; i < kDeltaBlock; ++i) planes[k][i] = static_cast<std::uint8_t>(differences[i] >> 8 * k);
     }
     auto const count = static_cast<std::uint32_t>(block.elements);
@@ -106,15 +118,17 @@ HOLDFAST_DELTA_INLINE void merge_block(DeltaBlock block, std::uint8_t const* __r
                                        DeltaPlanes const& __restrict planes, std::uint8_t* __restrict raw) {
     using Math = DeltaMath<Word>;
     auto const flip = Math::flip_of(block.shape);
-    std::array<std::uint32_t, kDeltaBlock> differences;
+    std::array<Word, kDeltaBlock> differences;
     for (std::size_t i = 0; i < kDeltaBlock; ++i) {
         std::uint32_t const symbol = symbols[i];
         auto rest = std::max(symbol >> 2, std::uint32_t{1}) - 1;
-        // Of more than three bits the highest one is not stated.
-        differences[i] = (symbol - 4 * rest) << rest | planes[0][i];
+        differences[i] = static_cast<Word>((symbol - 4 * rest) << rest);
     }
-    for (std::size_t k = 1; k < sizeof(Word); ++k) {
-        for (std::size_t i = 0; i < kDeltaBlock; ++i) differences[i] |= std::uint32_t{planes[k][i]} << 8 * k;
+    auto const used = std::min(sizeof(Word), delta_planes_used(symbols));
+    for (std::size_t k = 0; k < used; ++k) {
+        for (std::size_t i = 0; i < kDeltaBlock; ++i) {
+            differences[i] = static_cast<Word>(differences[i] | static_cast<Word>(planes[k][i]) << 8 * k);
+        }
     }
     for (std::size_t i = 0; i < kDeltaBlock; ++i) {
         auto x = Math::apply(differences[i], Math::load(block.base, i), flip);
@@ -173,7 +187,7 @@ void write_rests_portable(std::uint8_t const* symbols, DeltaPlanes const& planes
 }
 void read_rests_portable(std::uint8_t const* symbols, std::size_t elements, std::uint8_t const* stream,
                          std::size_t& place, DeltaPlanes& planes) {
-    for (auto& plane : planes) plane.fill(0);
+    for (std::size_t k = 0; k < delta_planes_used(symbols); ++k) planes[k].fill(0);
     for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
         each_rest_bit(symbols + at, elements - at, [&](unsigned bit, std::uint64_t mask) {
             auto* plane = planes[bit / 8].data() + at;

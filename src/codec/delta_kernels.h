@@ -38,8 +38,15 @@ struct DeltaBlock {
 
 // A byte for each element of a block.
 using DeltaBytes = std::array<std::uint8_t, kDeltaBlock>;
-// The differences, zigzag-coded: byte k of each.
+// The differences, zigzag-coded: byte k of each. Those of which no rest has a bit are left as they are.
 using DeltaPlanes = std::array<DeltaBytes, kDeltaWidthMax>;
+// How many of them, the lowest first, rests have bits in. By all symbols, also of elements that do not count.
+[[gnu::always_inline]] inline std::size_t delta_planes_used(std::uint8_t const* symbols) {
+    std::uint8_t highest = 0;
+    for (std::size_t i = 0; i < kDeltaBlock; ++i) highest = highest > symbols[i] ? highest : symbols[i];
+    auto used = (delta_rest_of(highest) + 7) / 8;
+    return used < kDeltaWidthMax ? used : kDeltaWidthMax;
+}
 
 // Leads that share a code: class i begins with lead first[i], and first[0] is 0. Behind the last one: 255.
 struct DeltaClasses {
@@ -62,8 +69,8 @@ struct DeltaBits {
 // So far behind the place of a block's rests its reader may look.
 inline constexpr std::size_t kDeltaRestsBehind = kDeltaBlock * kDeltaRestMax / 8 + 16;
 
-// What is done to one block; `raw` has kDeltaBlock elements, too, zeros behind those that count. What is written for
-// elements that do not count does not matter.
+// What is done to one block; `raw` and all bytes have kDeltaBlock elements, too; `raw` has zeros behind those that
+// count. What is written for elements that do not count does not matter.
 struct DeltaKernel {
     // What is between `raw` and the base: the differences, their symbols and leads. Returns the scale of the block.
     std::uint8_t (*look)(DeltaBlock block, std::uint8_t const* raw, std::uint8_t* symbols, std::uint8_t* leads,

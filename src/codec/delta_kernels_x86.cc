@@ -62,7 +62,7 @@ HOLDFAST_AVX2 void write_rests_avx2(std::uint8_t const* symbols, DeltaPlanes con
 
 HOLDFAST_AVX2 void read_rests_avx2(std::uint8_t const* symbols, std::size_t elements, std::uint8_t const* stream,
                                    std::size_t& place, DeltaPlanes& planes) {
-    for (auto& plane : planes) plane.fill(0);
+    for (std::size_t k = 0; k < delta_planes_used(symbols); ++k) planes[k].fill(0);
     // Byte i of a half gets byte i / 8 of 32 bits, and looks at bit i % 8 of it.
     auto const spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
                                          2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
@@ -91,48 +91,63 @@ HOLDFAST_AVX2 void read_rests_avx2(std::uint8_t const* symbols, std::size_t elem
 
 HOLDFAST_AVX512 inline __m512i load_group(std::uint8_t const* from) { return _mm512_loadu_si512(from); }
 
+constexpr std::size_t kGroups = kDeltaBlock / kDeltaGroup;
+// Of each group of a block, the elements that count and are in no class yet.
+using GroupMasks = std::array<std::uint64_t, kGroups>;
+GroupMasks counting_in_groups(std::size_t elements) {
+    GroupMasks masks;
+    for (std::size_t i = 0; i < kGroups; ++i) {
+        masks[i] = elements > i * kDeltaGroup ? counting(elements - i * kDeltaGroup) : 0;
+    }
+    return masks;
+}
+// Those of a group that are in a class before the one that begins with `next`. They are taken away from `left`.
+HOLDFAST_AVX512 inline std::uint64_t take_class(std::uint8_t const* leads, __m512i next, std::uint64_t& left) {
+    auto mask = left & _mm512_cmplt_epu8_mask(load_group(leads), next);
+    left &= ~mask;
+    return mask;
+}
+
 HOLDFAST_AVX512 void count_avx512(std::uint8_t const* leads, std::size_t elements, DeltaClasses const& classes,
                                   DeltaSizes& sizes) {
-    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
-        auto of = load_group(leads + at);
-        auto left = counting(elements - at);
-        for (std::size_t i = 0; i < classes.count; ++i) {
-            auto later = left & _mm512_cmpge_epu8_mask(of, _mm512_set1_epi8(static_cast<char>(classes.first[i + 1])));
-            sizes[i] += static_cast<std::size_t>(std::popcount(left & ~later));
-            left = later;
-        }
+    auto left = counting_in_groups(elements);
+    for (std::size_t i = 0; i < classes.count; ++i) {
+        auto next = _mm512_set1_epi8(static_cast<char>(classes.first[i + 1]));
+        int size = 0;
+        for (std::size_t k = 0; k < kGroups; ++k) size += std::popcount(take_class(leads + k * kDeltaGroup, next, left[k]));
+        sizes[i] += static_cast<std::size_t>(size);
     }
 }
 HOLDFAST_AVX512 void deal_avx512(std::uint8_t const* symbols, std::uint8_t const* leads, std::size_t elements,
                                  DeltaClasses const& classes, DeltaEnds& ends) {
-    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
-        auto group = load_group(symbols + at), of = load_group(leads + at);
-        auto left = counting(elements - at);
-        for (std::size_t i = 0; i < classes.count; ++i) {
-            // Those of later classes are left; behind the last one, none is.
-            auto later = left & _mm512_cmpge_epu8_mask(of, _mm512_set1_epi8(static_cast<char>(classes.first[i + 1])));
-            auto mask = left & ~later;
-            left = later;
-            _mm512_storeu_si512(ends[i], _mm512_maskz_compress_epi8(mask, group));
-            ends[i] += std::popcount(mask);
+    auto left = counting_in_groups(elements);
+    for (std::size_t i = 0; i < classes.count; ++i) {
+        auto next = _mm512_set1_epi8(static_cast<char>(classes.first[i + 1]));
+        auto* end = ends[i];
+        for (std::size_t k = 0; k < kGroups; ++k) {
+            auto mask = take_class(leads + k * kDeltaGroup, next, left[k]);
+            _mm512_storeu_si512(end, _mm512_maskz_compress_epi8(mask, load_group(symbols + k * kDeltaGroup)));
+            end += std::popcount(mask);
         }
+        ends[i] = end;
     }
 }
 HOLDFAST_AVX512 void take_avx512(std::uint8_t const* leads, std::size_t elements, DeltaClasses const& classes,
                                  DeltaEnds& from, std::uint8_t* symbols) {
-    for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
-        auto of = load_group(leads + at);
-        auto group = _mm512_setzero_si512();
-        auto left = counting(elements - at);
-        for (std::size_t i = 0; i < classes.count; ++i) {
-            auto later = left & _mm512_cmpge_epu8_mask(of, _mm512_set1_epi8(static_cast<char>(classes.first[i + 1])));
-            auto mask = left & ~later;
-            left = later;
-            group = _mm512_mask_expand_epi8(group, mask, load_group(from[i]));
-            from[i] += std::popcount(mask);
+    auto left = counting_in_groups(elements);
+    __m512i groups[kGroups];
+    for (auto& group : groups) group = _mm512_setzero_si512();
+    for (std::size_t i = 0; i < classes.count; ++i) {
+        auto next = _mm512_set1_epi8(static_cast<char>(classes.first[i + 1]));
+        auto* at = from[i];
+        for (std::size_t k = 0; k < kGroups; ++k) {
+            auto mask = take_class(leads + k * kDeltaGroup, next, left[k]);
+            groups[k] = _mm512_mask_expand_epi8(groups[k], mask, load_group(at));
+            at += std::popcount(mask);
         }
-        _mm512_storeu_si512(symbols + at, group);
+        from[i] = at;
     }
+    for (std::size_t k = 0; k < kGroups; ++k) _mm512_storeu_si512(symbols + k * kDeltaGroup, groups[k]);
 }
 
 HOLDFAST_AVX512 inline __m512i rests_of_group(std::uint8_t const* symbols) {
@@ -158,11 +173,12 @@ HOLDFAST_AVX512 void write_rests_avx512(std::uint8_t const* symbols, DeltaPlanes
 HOLDFAST_AVX512 void read_rests_avx512(std::uint8_t const* symbols, std::size_t elements, std::uint8_t const* stream,
                                        std::size_t& place, DeltaPlanes& planes) {
     auto at_place = place;
+    auto const used = delta_planes_used(symbols);
     for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
         auto rests = rests_of_group(symbols + at);
         auto const counts = counting(elements - at);
         unsigned bit = 0;
-        for (auto& plane : planes) {
+        for (std::size_t plane = 0; plane < used; ++plane) {
             auto group = _mm512_setzero_si512();
             for (unsigned k = 0; k < 8; ++k, ++bit) {
                 auto mask = _mm512_cmpgt_epu8_mask(rests, _mm512_set1_epi8(static_cast<char>(bit))) & counts;
@@ -172,7 +188,7 @@ HOLDFAST_AVX512 void read_rests_avx512(std::uint8_t const* symbols, std::size_t 
                 // No byte has this bit yet.
                 group = _mm512_mask_add_epi8(group, all, group, _mm512_set1_epi8(static_cast<char>(1 << k)));
             }
-            _mm512_storeu_si512(plane.data() + at, group);
+            _mm512_storeu_si512(planes[plane].data() + at, group);
         }
     }
     place = at_place;
