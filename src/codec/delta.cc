@@ -21,7 +21,7 @@ constexpr std::size_t kDeltaPlaneLooks = 16;
 
 struct DeltaScratch {
     DeltaCounts counts;
-    Bytes scales, symbols, leads, dealt, rests, differing, sample;
+    Bytes scales, symbols, leads, dealt, rest_bytes, rest_bits, differing, sample;
     HuffmanEncoder encoder;
     HuffmanDecoder decoder;
 };
@@ -163,17 +163,18 @@ std::uint8_t* write_differences(ByteView raw, ByteView base, DeltaLook const& lo
     auto* scales = delta_room(memory.scales, blocks.count());
     auto* symbols = delta_room(memory.symbols, blocks.count() * kDeltaBlock);
     auto* leads = delta_room(memory.leads, blocks.count() * kDeltaBlock);
-    auto* rests = delta_room(memory.rests, blocks.elements() * (8 * shape.width - 3) / 8 + 16);
-    DeltaBits bits{.out = rests};
+    auto* bytes = delta_room(memory.rest_bytes, blocks.elements() * (shape.width - 1) + kDeltaGroup);
+    auto* bits = delta_room(memory.rest_bits, blocks.elements() * 7 / 8 + 16);
+    DeltaRests rests{.bytes = bytes, .bits = {.out = bits}};
     DeltaPlanes planes;
     for (std::size_t i = 0; i < blocks.count(); ++i) {
         auto block = blocks.block(i);
         auto* of_block = symbols + i * kDeltaBlock;
         scales[i] = kernel.look(block, blocks.raw(raw, i), of_block, leads + i * kDeltaBlock, planes);
-        kernel.write_rests(of_block, planes, block.elements, bits);
+        kernel.write_rests(of_block, planes, block.elements, rests);
     }
-    std::memcpy(bits.out, &bits.word, sizeof bits.word);
-    auto const rest_bytes = static_cast<std::size_t>(bits.out - rests) + (bits.count + 7) / 8;
+    auto const& last = rests.bits;
+    std::memcpy(last.out, &last.word, sizeof last.word);
     auto dealt = deal_symbols(kernel, classes, blocks.elements());
 
     *at++ = static_cast<std::uint8_t>(DeltaMode::differences);
@@ -192,8 +193,12 @@ std::uint8_t* write_differences(ByteView raw, ByteView base, DeltaLook const& lo
         counter.add(run);
         at = write_run(run, counter.total(), memory.encoder, at);
     }
-    at = put_size(at, rest_bytes);
-    at = std::copy_n(rests, rest_bytes, at);
+    auto put_bytes = [&at](std::uint8_t const* from, std::ptrdiff_t size) {
+        at = put_size(at, static_cast<std::size_t>(size));
+        at = std::copy_n(from, size, at);
+    };
+    put_bytes(bytes, rests.bytes - bytes);
+    put_bytes(bits, last.out - bits + (last.count + 7) / 8);
     auto tail = raw.subspan(blocks.elements() * shape.width);
     return std::copy(tail.begin(), tail.end(), at);
 }
@@ -277,7 +282,8 @@ class DifferencesReader {
     DeltaClasses classes_;
     DeltaSizes sizes_{};  // of classes
     std::size_t elements_ = 0;
-    ByteView scales_, rests_;
+    ByteView scales_;
+    std::size_t rest_bytes_ = 0, rest_bits_ = 0;
     DeltaEnds begin_{}, end_{};  // of each class's symbols
     DeltaScratch& memory_ = delta_scratch();
 };
@@ -325,11 +331,17 @@ Result<void> DifferencesReader::read_runs() {
 }
 
 Result<void> DifferencesReader::read_rests() {
-    auto size = TRY(take_size());
-    rests_ = TRY(take(size));
+    // Whoever takes too many gets zeros.
+    auto read = [this](Bytes& memory, std::size_t behind) -> Result<std::size_t> {
+        auto size = TRY(take_size());
+        auto bytes = TRY(take(size));
+        std::fill_n(std::copy_n(bytes.data(), size, delta_room(memory, size + behind)), behind, std::uint8_t{0});
+        return size;
+    };
+    rest_bytes_ = TRY(read(memory_.rest_bytes, kDeltaRestBytesBehind));
+    rest_bits_ = TRY(read(memory_.rest_bits, kDeltaRestBitsBehind));
+    rest_bits_ *= 8;
     if (stored_.size() != raw_.size() - elements_ * shape_.width) return delta_damaged("another length than stated");
-    auto* rests = delta_room(memory_.rests, size + kDeltaRestsBehind);
-    std::fill_n(std::copy_n(rests_.data(), size, rests), kDeltaRestsBehind, std::uint8_t{0});
     return {};
 }
 
@@ -339,24 +351,27 @@ Result<void> DifferencesReader::merge_blocks() {
     DeltaBytes symbols{}, leads;
     DeltaPlanes planes;
     std::array<std::uint8_t, kDeltaBlock * kDeltaWidthMax> last;
-    std::size_t place = 0;
+    DeltaRestPlaces rests{.bytes = memory_.rest_bytes.data(), .bits = memory_.rest_bits.data()};
+    auto const* const bytes_end = rests.bytes + rest_bytes_;
     for (std::size_t i = 0; i < blocks.count(); ++i) {
         auto block = blocks.block(i);
         kernel.expect(block, scales_[i], leads.data());
         kernel.take(leads.data(), block.elements, classes_, begin_, symbols.data());
-        kernel.read_rests(symbols.data(), block.elements, memory_.rests.data(), place, planes);
+        kernel.read_rests(symbols.data(), block.elements, rests, planes);
         // Before the next block looks any further.
         for (std::size_t k = 0; k < classes_.count; ++k) {
             if (begin_[k] > end_[k]) return delta_damaged("a class of more elements than stated");
         }
-        if (place > rests_.size() * 8) return delta_damaged("rests that end early");
+        if (rests.bytes > bytes_end || rests.place > rest_bits_) return delta_damaged("rests that end early");
         auto* to = raw_.data() + i * kDeltaBlock * shape_.width;
         auto whole = blocks.is_whole(i);
         kernel.merge(block, symbols.data(), planes, whole ? to : last.data());
         if (!whole) std::copy_n(last.data(), block.elements * shape_.width, to);
     }
     // All elements have a class, so with none of too many there is none of too few.
-    if (rests_.size() * 8 - place >= 8) return delta_damaged("rests of another length than stated");
+    if (rests.bytes != bytes_end || rest_bits_ - rests.place >= 8) {
+        return delta_damaged("rests of another length than stated");
+    }
     std::ranges::copy(stored_, raw_.last(stored_.size()).begin());
     return {};
 }

@@ -159,43 +159,59 @@ void take_portable(std::uint8_t const* leads, std::size_t elements, DeltaClasses
     for (std::size_t i = 0; i < elements; ++i) symbols[i] = *from[of_lead[leads[i]]]++;
 }
 
-// Calls body(bit, mask) for each bit of the rests of a group, the lowest first, with the elements that have it.
+// Calls body(k, i) for each whole byte k of the rest of each element i of a group, in the order of the format.
+template <typename Body>
+void each_rest_byte(std::uint8_t const* symbols, std::size_t elements, std::size_t planes, Body const& body) {
+    for (std::size_t k = 0; k < planes; ++k) {
+        for (std::size_t i = 0; i < elements; ++i) {
+            if (delta_rest_of(symbols[i]) / 8 > k) body(k, i);
+        }
+    }
+}
+// Calls body(bit, mask) for each of the bits that are left, the lowest first, with the elements that have it.
 template <typename Body>
 void each_rest_bit(std::uint8_t const* symbols, std::size_t elements, Body const& body) {
     std::uint64_t mask = elements >= kDeltaGroup ? ~std::uint64_t{0} : (std::uint64_t{1} << elements) - 1;
     for (unsigned bit = 0;; ++bit) {
         for (auto left = mask; left != 0; left &= left - 1) {
             auto i = std::countr_zero(left);
-            if (delta_rest_of(symbols[i]) <= bit) mask &= ~(std::uint64_t{1} << i);
+            if (delta_rest_of(symbols[i]) % 8 <= bit) mask &= ~(std::uint64_t{1} << i);
         }
         if (mask == 0) break;
         body(bit, mask);
     }
 }
-void write_rests_portable(std::uint8_t const* symbols, DeltaPlanes const& planes, std::size_t elements, DeltaBits& bits) {
+void write_rests_portable(std::uint8_t const* symbols, DeltaPlanes const& planes, std::size_t elements, DeltaRests& rests) {
+    auto const used = delta_planes_used(symbols);
     for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
-        each_rest_bit(symbols + at, elements - at, [&](unsigned bit, std::uint64_t mask) {
-            auto const* plane = planes[bit / 8].data() + at;
+        auto const* group = symbols + at;
+        auto const size = std::min(kDeltaGroup, elements - at);
+        each_rest_byte(group, size, used, [&](std::size_t k, std::size_t i) { *rests.bytes++ = planes[k][at + i]; });
+        each_rest_bit(group, size, [&](unsigned bit, std::uint64_t mask) {
             std::uint64_t packed = 0;
             unsigned count = 0;
             for (auto left = mask; left != 0; left &= left - 1) {
-                packed |= std::uint64_t(plane[std::countr_zero(left)] >> bit % 8 & 1) << count++;
+                auto i = static_cast<std::size_t>(std::countr_zero(left));
+                packed |= std::uint64_t(planes[delta_rest_of(group[i]) / 8][at + i] >> bit & 1) << count++;
             }
-            append_delta_bits(bits, packed, count);
+            append_delta_bits(rests.bits, packed, count);
         });
     }
 }
-void read_rests_portable(std::uint8_t const* symbols, std::size_t elements, std::uint8_t const* stream,
-                         std::size_t& place, DeltaPlanes& planes) {
-    for (std::size_t k = 0; k < delta_planes_used(symbols); ++k) planes[k].fill(0);
+void read_rests_portable(std::uint8_t const* symbols, std::size_t elements, DeltaRestPlaces& from, DeltaPlanes& planes) {
+    auto const used = delta_planes_used(symbols);
+    for (std::size_t k = 0; k < used; ++k) planes[k].fill(0);
     for (std::size_t at = 0; at < elements; at += kDeltaGroup) {
-        each_rest_bit(symbols + at, elements - at, [&](unsigned bit, std::uint64_t mask) {
-            auto* plane = planes[bit / 8].data() + at;
-            auto packed = next_delta_bits(stream, place);
-            place += static_cast<std::size_t>(std::popcount(mask));
+        auto const* group = symbols + at;
+        auto const size = std::min(kDeltaGroup, elements - at);
+        each_rest_byte(group, size, used, [&](std::size_t k, std::size_t i) { planes[k][at + i] = *from.bytes++; });
+        each_rest_bit(group, size, [&](unsigned bit, std::uint64_t mask) {
+            auto packed = next_delta_bits(from.bits, from.place);
+            from.place += static_cast<std::size_t>(std::popcount(mask));
             for (auto left = mask; left != 0; left &= left - 1, packed >>= 1) {
-                auto& byte = plane[std::countr_zero(left)];
-                byte = static_cast<std::uint8_t>(byte | (packed & 1) << bit % 8);
+                auto i = static_cast<std::size_t>(std::countr_zero(left));
+                auto& byte = planes[delta_rest_of(group[i]) / 8][at + i];
+                byte = static_cast<std::uint8_t>(byte | (packed & 1) << bit);
             }
         });
     }

@@ -9,7 +9,7 @@ namespace holdfast {
 
 // Elements of one block, which share a scale. The last block of a run may have fewer.
 inline constexpr std::size_t kDeltaBlock = 512;
-// Elements whose rests are written together, bit by bit.
+// Elements whose rests are written together, byte by byte and bit by bit.
 inline constexpr std::size_t kDeltaGroup = 64;
 // Lengths of a difference that are told apart when one is expected.
 inline constexpr std::size_t kDeltaLeads = 32;
@@ -66,8 +66,20 @@ struct DeltaBits {
     unsigned count = 0;  // below 64
     std::uint8_t* out = nullptr;
 };
-// So far behind the place of a block's rests its reader may look.
-inline constexpr std::size_t kDeltaRestsBehind = kDeltaBlock * kDeltaRestMax / 8 + 16;
+// Rests that are written: their whole bytes, and the bits above those.
+struct DeltaRests {
+    std::uint8_t* bytes = nullptr;  // where the next one goes; one group behind that may be written to
+    DeltaBits bits;
+};
+// And that are read.
+struct DeltaRestPlaces {
+    std::uint8_t const* bytes = nullptr;
+    std::uint8_t const* bits = nullptr;
+    std::size_t place = 0;  // in bits behind the first byte of those
+};
+// So far behind these places a block's reader may look.
+inline constexpr std::size_t kDeltaRestBytesBehind = kDeltaBlock * (kDeltaRestMax / 8) + kDeltaGroup;
+inline constexpr std::size_t kDeltaRestBitsBehind = kDeltaBlock * 7 / 8 + 16;
 
 // What is done to one block; `raw` and all bytes have kDeltaBlock elements, too; `raw` has zeros behind those that
 // count. What is written for elements that do not count does not matter.
@@ -87,11 +99,10 @@ struct DeltaKernel {
                  DeltaClasses const& classes, DeltaEnds& ends);
     void (*take)(std::uint8_t const* leads, std::size_t elements, DeltaClasses const& classes, DeltaEnds& from,
                  std::uint8_t* symbols);
-    // Appends the rests: group by group, in each the lowest bit of all elements that have one, then the next; and back,
-    // from `place`, in bits behind the first byte of `stream`.
-    void (*write_rests)(std::uint8_t const* symbols, DeltaPlanes const& planes, std::size_t elements, DeltaBits& bits);
-    void (*read_rests)(std::uint8_t const* symbols, std::size_t elements, std::uint8_t const* stream,
-                       std::size_t& place, DeltaPlanes& planes);
+    // Appends the rests: group by group, in each the lowest byte of all elements that have one, then the next; and of
+    // the bits that are left the lowest of all elements that have one, then the next. And back.
+    void (*write_rests)(std::uint8_t const* symbols, DeltaPlanes const& planes, std::size_t elements, DeltaRests& rests);
+    void (*read_rests)(std::uint8_t const* symbols, std::size_t elements, DeltaRestPlaces& from, DeltaPlanes& planes);
 };
 DeltaKernel delta_kernel(std::size_t width, Instructions instructions);
 
@@ -112,10 +123,10 @@ inline void append_delta_bits(DeltaBits& at, std::uint64_t bits, unsigned count)
     at.count = total % 64;
 }
 // For read_rests: the next 64 bits.
-inline std::uint64_t next_delta_bits(std::uint8_t const* stream, std::size_t place) {
+inline std::uint64_t next_delta_bits(std::uint8_t const* bits, std::size_t place) {
     std::uint64_t low, high;
-    std::memcpy(&low, stream + (place >> 3), sizeof low);
-    std::memcpy(&high, stream + (place >> 3) + sizeof low, sizeof high);
+    std::memcpy(&low, bits + (place >> 3), sizeof low);
+    std::memcpy(&high, bits + (place >> 3) + sizeof low, sizeof high);
     return low >> (place & 7) | high << 1 << (63 - (place & 7));
 }
 

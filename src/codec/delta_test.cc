@@ -60,11 +60,19 @@ Bytes delta_of(ByteView raw, ByteView base, Element element, Instructions instru
     out.resize(encode_delta(raw, base, element, out, instructions));
     return out;
 }
+// Leaves other bytes in the memory that a thread keeps: what a path forgets to write must not be there already.
+void soil_memory() {
+    static auto const steps = train(8192, 11, 1e-3);
+    static auto const now = as_raw(steps.now), base = as_raw(steps.base);
+    ASSERT_EQ(delta_of(now, base, Element::float32)[0], 1);
+}
 void expect_same_back(ByteView raw, ByteView base, Element element) {
     auto const best = delta_of(raw, base, element);
     for (auto i = 0; i <= static_cast<int>(best_instructions()); ++i) {
         auto instructions = static_cast<Instructions>(i);
+        soil_memory();
         ASSERT_EQ(delta_of(raw, base, element, instructions), best) << "the same bytes on every path";
+        soil_memory();
         Bytes back(raw.size());
         auto decoded = decode_delta(best, base, back, instructions);
         ASSERT_TRUE(decoded) << decoded.error().message;
@@ -183,6 +191,35 @@ TEST(Delta, SurvivesEveryFlippedByteAndAnyOtherBase) {
             (void)decode_delta(good, random_bytes(base.size(), seed), {back.get(), raw.size()});
             EXPECT_NE(Bytes(back.get(), back.get() + raw.size()), raw);
         }
+    }
+}
+
+TEST(Delta, RefusesMoreRestsThanItsElementsHave) {
+    auto const steps = train(512 * 20, 10, 1e-4);
+    auto const raw = as_raw(steps.now), base = as_raw(steps.base);
+    auto const good = delta_of(raw, base, Element::float32);
+    // Both parts of the rests state their size, and nothing follows them.
+    auto begin_of = [&](std::size_t end) {
+        std::uint32_t size = 0;
+        for (auto begin = end; begin-- > 4;) {
+            std::memcpy(&size, good.data() + begin - 4, sizeof size);
+            if (size == end - begin) return begin;
+        }
+        return std::size_t{0};
+    };
+    auto const bits = begin_of(good.size()), bytes = begin_of(bits - 4);
+    ASSERT_GT(bytes, 512u);
+    Bytes back(raw.size());
+    for (auto begin : {bits, bytes}) {
+        auto longer = good;
+        std::uint32_t size;
+        std::memcpy(&size, longer.data() + begin - 4, sizeof size);
+        longer.insert(longer.begin() + static_cast<std::ptrdiff_t>(begin + size), 0);
+        ++size;
+        std::memcpy(longer.data() + begin - 4, &size, sizeof size);
+        auto decoded = decode_delta(longer, base, back);
+        ASSERT_FALSE(decoded);
+        EXPECT_THAT(decoded.error().message, testing::HasSubstr("rests of another length"));
     }
 }
 
