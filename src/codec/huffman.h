@@ -18,14 +18,14 @@ using ByteCounts = std::array<std::uint32_t, 256>;
 using CodeLengths = std::array<std::uint8_t, 256>;  // 0: the byte has no code
 
 // Counts how often each byte occurs. Neighbours are often equal, and adding to one place twice waits: there
-// are four tables, which are added up once.
+// are eight tables, which are added up once.
 class ByteCounter {
   public:
     void add(ByteView bytes);
     ByteCounts total() const;
 
   private:
-    std::array<ByteCounts, 4> parts_{};
+    std::array<ByteCounts, 8> parts_{};
 };
 
 // The lengths of an optimal code (nearly: where the limit of 11 bits bends it). Two bytes at least occur.

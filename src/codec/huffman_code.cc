@@ -54,10 +54,10 @@ void ByteCounter::add(ByteView bytes) {
         ++parts_[1][word >> 8 & 0xff];
         ++parts_[2][word >> 16 & 0xff];
         ++parts_[3][word >> 24 & 0xff];
-        ++parts_[0][word >> 32 & 0xff];
-        ++parts_[1][word >> 40 & 0xff];
-        ++parts_[2][word >> 48 & 0xff];
-        ++parts_[3][word >> 56];
+        ++parts_[4][word >> 32 & 0xff];
+        ++parts_[5][word >> 40 & 0xff];
+        ++parts_[6][word >> 48 & 0xff];
+        ++parts_[7][word >> 56];
     }
     for (; i < bytes.size(); ++i) ++parts_[0][bytes[i]];
 }
