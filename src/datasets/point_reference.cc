@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "base/text.h"
+#include "datasets/suspicion.h"
 
 namespace holdfast {
 namespace {
@@ -116,12 +117,20 @@ Result<PointReference> find_point(Workspace& workspace, std::string_view text, F
             auto* repository = TRY(workspace.repository(name, {}, stop));
             auto list = TRY(repository->points(stop));
             auto damaged = list.damaged;
+            std::vector<PointKey> clean;  // oldest first
+            for (auto const& one : list.points) {
+                if (one.point.dataset != wanted.dataset || one.point.attributes.contains(kSuspectAttribute)) continue;
+                clean.push_back({dataset_tag(repository->keys(), wanted.dataset), one.point.time, one.id});
+            }
             auto info = TRY(choose(std::move(list), wanted, options, text));
             std::vector<std::string> newer;
             // Who gave an id meant that point.
             bool by_name = info.point.dataset == wanted.dataset;
             if (by_name) newer = find_newer_damaged(*repository, damaged, info, wanted.time);
-            return PointReference{name, std::move(info), std::move(newer)};
+            PointReference found{.repository = name, .info = std::move(info), .newer_damaged = std::move(newer), .by_name = by_name};
+            std::erase_if(clean, [&](PointKey const& one) { return one.time >= found.info.point.time; });
+            if (by_name && !clean.empty()) found.clean = clean.back();
+            return found;
         };
         auto found = look();
         if (found) return found;
@@ -152,6 +161,15 @@ std::vector<std::string> stand_in_warnings(PointReference const& point) {
         warnings.push_back(fmt::format("'{}': a newer point is damaged, {} of {} stands in for it: {}",
                                        printable(point.info.point.dataset), point.info.id.brief(),
                                        to_rfc3339(point.info.point.time), printable(damaged)));
+    }
+    auto const& attributes = point.info.point.attributes;
+    if (auto suspect = attributes.find(kSuspectAttribute); suspect != attributes.end() && point.by_name) {
+        auto clean = point.clean ? fmt::format("the newest that is not is {} of {}", point.clean->id.brief(),
+                                               to_rfc3339(point.clean->time))
+                                 : std::string("none before it is not");
+        warnings.push_back(fmt::format("'{}': point {} of {} is suspect ({}); {}", printable(point.info.point.dataset),
+                                       point.info.id.brief(), to_rfc3339(point.info.point.time),
+                                       printable(suspect->second), clean));
     }
     return warnings;
 }

@@ -18,6 +18,9 @@ struct PointReference {
     // Younger points of the dataset that are damaged, where not an id but a dataset was asked for: who
     // asked for the latest did not mean this one, and must be told. "KEY: what is wrong".
     std::vector<std::string> newer_damaged;
+    bool by_name = false;  // a dataset was asked for, and not an id
+    // By name: the newest point before this one that is not suspect.
+    std::optional<PointKey> clean = {};
 };
 struct FindPointOptions {
     // Only points that are complete (no unreadable things); used where nobody looks.
@@ -31,7 +34,8 @@ Result<PointReference> find_point(Workspace& workspace, std::string_view text, F
 std::vector<std::string> find_newer_damaged(Repository const& repository, std::vector<DamagedPoint> const& damaged,
                                             PointInfo const& info, std::optional<Time> until = {});
 
-// What everybody who works with a point has to say when it stands in for a damaged one: a line for each of these.
+// What everybody has to say who works with a point that a dataset's name stood for: that it stands in for a damaged one,
+// a line for each of these; that it is suspect.
 std::vector<std::string> stand_in_warnings(PointReference const& point);
 void warn_of_stand_in(PointReference const& point, Warn const& warn);
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "datasets/suspicion.h"
 #include "datasets/test_workspace.h"
 
 namespace holdfast {
@@ -158,6 +159,22 @@ TEST_F(PointReferenceTest, TellsOfDamagedPointsThatAreYounger) {
     auto none = find_point(*nothing, "data", {}, {});
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().kind, ErrorKind::damaged);
+}
+
+TEST_F(PointReferenceTest, TellsOfSuspectPointsAndTheNewestThatIsNot) {
+    EXPECT_THAT(stand_in_warnings(find("data").value()), IsEmpty());
+    auto suspect = [&](std::string_view time) {
+        return test.add("data", parse_rfc3339(time).value(), 0, {{kSuspectAttribute, "all is noise"}});
+    };
+    suspect("2026-01-04T10:00:00Z");
+    auto latest = suspect("2026-01-05T10:00:00Z");
+    auto warnings = stand_in_warnings(find("data@latest").value());
+    ASSERT_THAT(warnings, SizeIs(1));
+    EXPECT_THAT(warnings[0], AllOf(HasSubstr(latest.id.brief()), HasSubstr("is suspect (all is noise)"),
+                                   HasSubstr("the newest that is not is " + third.id.brief())));
+    // Who names the point means it, and an older one is not in question.
+    EXPECT_THAT(stand_in_warnings(find(latest.id.hex()).value()), IsEmpty());
+    EXPECT_THAT(stand_in_warnings(find("data@2026-01-03T10:00:00Z").value()), IsEmpty());
 }
 
 TEST(SplitPointPath, SplitsBehindThePoint) {

@@ -38,10 +38,11 @@ class TestWorkspace {
     }
     Repository& repository() { return *workspace().repository(repository_path(), Role::writer, {}).value(); }
 
-    PointInfo add(std::string const& dataset, Time time, std::uint64_t unreadable = 0) {
+    PointInfo add(std::string const& dataset, Time time, std::uint64_t unreadable = 0,
+                  std::map<std::string, std::string> attributes = {}) {
         auto ingest = repository().begin_ingest({}, {}).value();
         RecoveryPoint point{.dataset = dataset, .kind = "files", .started = time, .time = time, .root = "/srv",
-                            .tree = {}, .unreadable = unreadable, .host = "test", .version = "0", .attributes = {}};
+                            .tree = {}, .unreadable = unreadable, .host = "test", .version = "0", .attributes = std::move(attributes)};
         auto published = repository().publish(*ingest, std::move(point), {});
         EXPECT_TRUE(published) << published.error().message;
         return *published;

@@ -6,7 +6,7 @@
 
 namespace holdfast::steps {
 
-// The effect that holds what a step said of a point which stands in for damaged ones: a list of lines. An effect,
+// The effect that holds what a step said of a point which stands in for damaged ones, or is suspect: a list of lines. An effect,
 // because a step that is resumed works with the same point and does not see any more why.
 inline constexpr char kStandIn[] = "stand_in";
 
