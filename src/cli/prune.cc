@@ -10,6 +10,7 @@
 #include "cli/json.h"
 #include "cli/workspace_options.h"
 #include "datasets/approvals.h"
+#include "datasets/prune_logs.h"
 #include "datasets/walk_tree.h"
 
 namespace holdfast::cli {
@@ -74,6 +75,14 @@ void show(Output& output, Pruned const& done, bool dry_run) {
     }
 }
 
+void show_logs(Output& output, PrunedLogs const& logs, bool dry_run) {
+    if (logs.withheld)
+        output.line("log that no base backup needs stays: others would have to agree to what is deleted");
+    if (logs.objects > 0)
+        output.line(fmt::format("{} {} of log ({} objects) that no base backup needs", dry_run ? "would remove" : "removed",
+                                format_bytes(logs.bytes), logs.objects));
+}
+
 nlohmann::json pruned_json(Pruned const& done, bool dry_run) {
     auto damaged = nlohmann::json::array();
     for (auto const& item : done.damaged) {
@@ -130,9 +139,14 @@ Result<int> run_prune(Invocation& invocation) {
     };
     auto done = TRY(prune_repository(*repository, options, walk_tree, hear, invocation.stop)
                         .within(fmt::format("prune '{}'", printable(name))));
+    auto logs = TRY(prune_logs(*repository, {.dry_run = options.dry_run, .grace = options.grace}, invocation.stop)
+                        .within(fmt::format("logs in '{}'", printable(name))));
     output.end_progress();
     show(output, done, options.dry_run);
-    output.document(pruned_json(done, options.dry_run).dump());
+    show_logs(output, logs, options.dry_run);
+    auto json = pruned_json(done, options.dry_run);
+    json["logs"] = {{"objects", logs.objects}, {"bytes", logs.bytes}, {"withheld", logs.withheld}};
+    output.document(json.dump());
     return done.damaged.empty() ? kDone : kDamaged;
 }
 
