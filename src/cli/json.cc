@@ -94,6 +94,7 @@ json to_json(Standing const& standing) {
             {"points", standing.points},
             {"rpo_objective_seconds", seconds_or_null(standing.objective)},
             {"rpo_achieved_seconds", seconds_or_null(standing.achieved)},
+            {"log_until", standing.log ? json(to_rfc3339(*standing.log)) : json()},
             {"state", holdfast::name(standing.state)},
             {"reason", standing.reason},
             {"ladder",

@@ -61,7 +61,7 @@ Command status_command() {
             .details =
                 "For each dataset the ages of the newest point on each rung: stored (it is there), hashed (every byte "
                 "was read back), restored (it was brought back whole), validated (the application's checks passed). "
-                "The achieved RPO counts verified points only. Exit code 8 when an objective is missed.",
+                "The achieved RPO counts verified points only, and the streamed log that goes on from one. Exit code 8 when an objective is missed.",
             .arguments = {},
             .options = {},
             .run = run_status};

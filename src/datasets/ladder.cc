@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "datasets/log_position.h"
 
 namespace holdfast {
 namespace {
@@ -29,12 +30,18 @@ void fill_rungs(Standing& standing, std::vector<catalog::RungStatus> const& ladd
     }
 }
 
-// The newest state that is known to come back.
+// The newest point that is known to come back.
+Standing::Rung const* newest_proven(Standing const& standing) {
+    Standing::Rung const* newest = nullptr;
+    for (auto const* rung : {&standing.hashed, &standing.restored, &standing.validated})
+        if (rung->time && (!newest || *rung->time > *newest->time)) newest = rung;
+    return newest;
+}
+
 void hold_against_objective(Standing& standing, Time now) {
-    std::optional<Time> proven;
-    for (auto const* rung : {&standing.hashed, &standing.restored, &standing.validated}) {
-        if (rung->time && (!proven || *rung->time > *proven)) proven = rung->time;
-    }
+    auto const* newest_point = newest_proven(standing);
+    auto proven = newest_point ? newest_point->time : std::nullopt;
+    if (proven && standing.log) proven = std::max(*proven, *standing.log);
     if (proven) standing.achieved = std::max(Duration(0), now - *proven);
     if (!standing.objective) {
         standing.state = Standing::State::unknown;
@@ -48,7 +55,8 @@ void hold_against_objective(Standing& standing, Time now) {
     } else if (*standing.achieved > *standing.objective) {
         standing.state = Standing::State::missed;
         auto newest = now - *standing.stored.time;
-        standing.reason = newest > *standing.objective
+        standing.reason = standing.log ? fmt::format("the log is stored up to {} ago", format_duration(*standing.achieved))
+                          : newest > *standing.objective
                               ? fmt::format("the newest point is {} old", format_duration(newest))
                               : "newer points are not verified: holdfast verify --data";
     } else if (*standing.achieved > standing.objective.value() * kAtRisk) {
@@ -100,6 +108,11 @@ Result<std::vector<Standing>> standings(Workspace& workspace, std::stop_token st
         standing.points = counts[standing.dataset];
         auto ladder = TRY(catalog->ladder(standing.dataset, id));
         fill_rungs(standing, ladder);
+        if (auto const* proven = newest_proven(standing); proven && proven->point) {
+            auto found = std::ranges::find(list.points, *proven->point, &PointInfo::id);
+            if (found != list.points.end())
+                standing.log = TRY(log_complete_until(workspace, *repository, found->point, stop));
+        }
         hold_against_objective(standing, workspace.clock().now());
         standings.push_back(std::move(standing));
         return {};

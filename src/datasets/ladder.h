@@ -21,7 +21,9 @@ struct Standing {
     };
     Rung stored = {}, hashed = {}, restored = {}, validated = {};
     std::uint64_t points = 0;
-    // RPO counts only what is known to come back: age of the newest point at `hashed` or above.
+    // PostgreSQL: up to when the log is stored that goes on from the newest point at `hashed` or above.
+    std::optional<Time> log = {};
+    // RPO counts only what is known to come back: age of the newest point at `hashed` or above, or of the end of its log.
     std::optional<Duration> achieved = {};
     enum class State { met, at_risk, missed, unknown };  // at_risk: 80 % of the objective is used up
     State state = State::unknown;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "datasets/log_position.h"
 #include "repo/wal_log.h"
 #include "sources/postgres/same_system.h"
 
@@ -37,6 +38,12 @@ Result<void> receive_log(Workspace& workspace, plan::Dataset const& dataset, pos
     if (options.spool_bytes_max > 0)
         options.spool = workspace.state() / repository->id().hex() / "wal-spool" /
                         dataset_tag(repository->keys(), dataset.name).hex();
+    KeptLogPosition kept(workspace, *repository, dataset.name);
+    auto tell = std::move(options.tell);
+    options.tell = [&](postgres::WalEvent const& event) {
+        if (event.complete) kept.hear(*event.complete);
+        if (tell) tell(event);
+    };
     return postgres::receive_wal(*repository, options, stop);
 }
 
