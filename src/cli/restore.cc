@@ -7,6 +7,7 @@
 #include "cli/json.h"
 #include "cli/restore_export.h"
 #include "cli/tablespace_option.h"
+#include "cli/restore_tensors.h"
 #include "cli/workspace_options.h"
 #include "datasets/moment.h"
 #include "datasets/restore_point.h"
@@ -128,6 +129,11 @@ Result<int> run_restore(Invocation& invocation) {
     auto [text, path] = split_point_path(invocation.argument("POINT"));
     while (path.starts_with('/')) path.erase(0, 1);
     while (path.ends_with('/')) path.pop_back();
+    if (invocation.has("tensor")) {
+        auto point = TRY(find_point(*workspace, text, {}, invocation.stop));
+        return run_restore_tensors(invocation, *workspace, point, std::move(path));
+    }
+    if (invocation.has("as")) return fail(ErrorKind::usage, "--as is the form of tensors", "name them: --tensor '*'");
     MomentOptions wanted{.timeline = invocation.value("timeline").value_or("latest")};
     // A part of a point is what it is: no log changes it.
     Moment moment;
@@ -156,7 +162,9 @@ Command restore_command() {
                 "already and the same is left alone, so an interrupted restore goes on where it was. Names that are "
                 "only in TARGET stay, unless --delete is given. For a PostgreSQL point TARGET becomes the data "
                 "directory, and with streamed log (wal receive) it recovers to any moment when it is started: DATASET@latest, @TIME, "
-                "@lsn:X/Y, @xid:N, @name:LABEL. An export becomes files for pg_restore, or goes into a running server with --into: "
+                "@lsn:X/Y, @xid:N, @name:LABEL. With --tensor, only these tensors of the model file POINT:PATH (or of all files of the "
+                "model whose *.index.json it is) come back, as a new file in TARGET; only what holds them is fetched. An export "
+                "becomes files for pg_restore, or goes into a running server with --into: "
                 "roles that are there already stay as they are, and so do databases that are not empty, which is refused (exit "
                 "code 10). What can't be set (owners without root) is counted and named, exit code 3.",
             .arguments = {{"POINT", "a point or a moment, or POINT:PATH for a part of a point"},
@@ -167,6 +175,9 @@ Command restore_command() {
                         {.flag = "--no-owner", .help = "do not set owners and groups"},
                         {.flag = "--special-bits", .help = "set setuid, setgid and file capabilities, too"},
                         {.flag = "--skip-damaged", .help = "restore what is whole although parts are damaged"},
+                        {.flag = "--tensor", .value = "GLOB",
+                         .help = "of a model file: only the tensors of such names (* any letters but '/')", .many = true},
+                        {.flag = "--as", .value = "FORM", .help = "what tensors become: safetensors, or npy (a file each)"},
                         {.flag = "--timeline", .value = "N",
                          .help = "PostgreSQL: along which timeline (latest, current, or its number)"},
                         {.flag = "--tablespace", .value = "OLD=NEW",

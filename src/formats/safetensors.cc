@@ -14,16 +14,6 @@ namespace {
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kRankMax = 64;
 
-std::optional<std::uint64_t> bytes_of(std::string_view dtype) {
-    static std::map<std::string_view, std::uint64_t> const kSizes = {
-        {"BOOL", 1}, {"U8", 1},       {"I8", 1},       {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"F8_E8M0", 1},
-        {"I16", 2},  {"U16", 2},      {"F16", 2},      {"BF16", 2},    {"I32", 4},     {"U32", 4},
-        {"F32", 4},  {"F64", 8},      {"I64", 8},      {"U64", 8},     {"C64", 8},
-    };
-    auto found = kSizes.find(dtype);
-    return found == kSizes.end() ? std::nullopt : std::optional(found->second);
-}
-
 // Reads the header's JSON event by event: a header of 100 MB never becomes a tree of 1 GB, and a name
 // that stands twice is seen (a tree would keep the last).
 class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
@@ -146,6 +136,16 @@ std::unexpected<Error> safetensors_damaged(std::string message) { return fail(Er
 
 }  // namespace
 
+std::optional<std::uint64_t> safetensors_element_bytes(std::string_view dtype) {
+    static std::map<std::string_view, std::uint64_t> const kSizes = {
+        {"BOOL", 1}, {"U8", 1},       {"I8", 1},       {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"F8_E8M0", 1},
+        {"I16", 2},  {"U16", 2},      {"F16", 2},      {"BF16", 2},    {"I32", 4},     {"U32", 4},
+        {"F32", 4},  {"F64", 8},      {"I64", 8},      {"U64", 8},     {"C64", 8},
+    };
+    auto found = kSizes.find(dtype);
+    return found == kSizes.end() ? std::nullopt : std::optional(found->second);
+}
+
 Result<std::uint64_t> safetensors_head_size(ByteView first, std::uint64_t file_size) {
     if (first.size() < kLengthBytes || file_size < kLengthBytes) {
         return safetensors_damaged("shorter than a safetensors header");
@@ -180,7 +180,7 @@ Result<Safetensors> parse_safetensors(ByteView head, std::uint64_t file_size) {
             return safetensors_damaged(fmt::format("{} begins at {}, the one before it ends at {}", context, tensor.begin, at));
         }
         if (tensor.end < tensor.begin) return safetensors_damaged(context + " ends before it begins");
-        if (auto element = bytes_of(tensor.dtype)) {
+        if (auto element = safetensors_element_bytes(tensor.dtype)) {
             auto needed = bytes_needed(tensor, *element);
             if (!needed || *needed != tensor.end - tensor.begin) {
                 return safetensors_damaged(fmt::format("{} has {} bytes, its shape and type need {}", context,

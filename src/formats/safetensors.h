@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ struct Safetensors {
 
 // What the reference implementation accepts at most.
 inline constexpr std::uint64_t kSafetensorsHeaderMax = 100'000'000;
+
+// Bytes of one element; nothing for a type that the format does not know, or that takes no whole bytes.
+std::optional<std::uint64_t> safetensors_element_bytes(std::string_view dtype);
 
 // How many bytes from the start of the file parse_safetensors() needs: 8 + N. `damaged` when N does not
 // fit into the file or exceeds kSafetensorsHeaderMax: nothing is ever allocated from an unchecked length.
