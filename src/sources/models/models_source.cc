@@ -1,10 +1,13 @@
 #include "sources/models/models_source.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include "archive/back_up.h"
+#include "archive/path_filter.h"
 #include "base/text.h"
 #include "os/fd.h"
+#include "sources/models/checkpoint_sets.h"
 #include "sources/models/model_file.h"
 #include "sources/models/shard_set.h"
 
@@ -35,6 +38,16 @@ void inspect(std::string const& path, std::string const& object, std::vector<Fin
     }
 }
 
+// A checkpoint is captured once nothing of it was written to for so long …
+constexpr Duration kSettled = std::chrono::seconds(2);
+// … but a training that never pauses is not waited for any longer than this.
+constexpr Duration kSettleWaitMax = std::chrono::minutes(1);
+// A capture in which a checkpoint changed is done again, unless it took so long that its next point may as well do it.
+constexpr int kCapturesMax = 3;
+constexpr Duration kRepeatedWithin = std::chrono::minutes(1);
+// A line for each checkpoint set that is not whole in the point: its printable directory, a tab, why.
+constexpr char kNotWholeAttribute[] = "sets-not-whole";
+
 class ModelsSource : public Source {
   public:
     explicit ModelsSource(ModelsOptions options) : options_(std::move(options)) {}
@@ -47,14 +60,30 @@ class ModelsSource : public Source {
                               .layout = [](std::string const& path, int fd) {
                                   return layout_of_model_file(path, fd);
                               }};
+        auto& clock = context.repository.world().clock;
         Capture capture;
-        capture.point.started = context.repository.world().clock.now();
+        capture.point.started = clock.now();
         auto look = [&](std::string const& path, Entry const& entry) {
             if (entry.type == EntryType::file) inspect(path, path, capture.findings);
         };
-        auto result = TRY(back_up_tree(context.repository, context.ingest, context.dataset, options,
-                                       context.progress, look, context.stop));
-        capture.take(std::move(result), context.repository.world().clock.now());
+        PathFilter const filter(options_.exclude);
+        auto const begun = clock.elapsed();
+        for (int attempt = 1;; ++attempt) {
+            auto before = TRY(settled_sets(filter, clock, context.stop));
+            capture.findings.clear();
+            auto result = TRY(back_up_tree(context.repository, context.ingest, context.dataset, options,
+                                           context.progress, look, context.stop));
+            auto after = CheckpointSets::survey(options_.paths, filter);
+            auto changed = after.changed_since(before);
+            // Read again, where files of a set may be of two moments: what is stored already is not stored again.
+            if (!changed.empty() && attempt < kCapturesMax && clock.elapsed() - begun < kRepeatedWithin) continue;
+            auto faults = after.faults(clock.now());
+            for (auto const& directory : changed)
+                faults.push_back({directory, "the checkpoint changed while it was captured: its files are of several moments"});
+            capture.take(std::move(result), clock.now());
+            note_not_whole(std::move(faults), capture);
+            break;
+        }
         note_selection(capture.point, options_.paths, options_.exclude);
         return capture;
     }
@@ -65,8 +94,10 @@ class ModelsSource : public Source {
 
     Result<RestoreResult> restore(RestoreContext const& context) override {
         auto options = TRY(with_exclusions(context));
-        return restore_tree(context.fetch, context.point.tree, context.path, context.target, options,
-                            with_totals(context), context.stop);
+        auto result = TRY(restore_tree(context.fetch, context.point.tree, context.path, context.target, options,
+                                       with_totals(context), context.stop));
+        TRY(tell_not_whole(context, result));
+        return result;
     }
 
     Result<std::vector<Finding>> validate(std::filesystem::path const& target, std::stop_token stop) override {
@@ -88,6 +119,48 @@ class ModelsSource : public Source {
     }
 
   private:
+    // The sets, once they hold still or were waited for long enough.
+    Result<CheckpointSets> settled_sets(PathFilter const& filter, Clock& clock, std::stop_token stop) const {
+        for (auto const begun = clock.elapsed();;) {
+            auto sets = CheckpointSets::survey(options_.paths, filter);
+            auto const now = clock.now();
+            auto const last = sets.last_write(now);
+            if (!last || now - *last >= kSettled || clock.elapsed() - begun >= kSettleWaitMax) return sets;
+            if (!clock.sleep(kSettled - (now - *last), stop)) return fail(ErrorKind::cancelled, "stopped");
+        }
+    }
+
+    // They are captured all the same, because they may be all that is left tomorrow, and never called whole: the point is
+    // partial, and remembers why.
+    static void note_not_whole(std::vector<Problem> faults, Capture& capture) {
+        std::vector<std::string> lines;
+        for (auto& fault : faults) {
+            lines.push_back(printable(fault.path) + "\t" + fault.message);
+            capture.problems.push_back(std::move(fault));
+        }
+        capture.problem_count += lines.size();
+        capture.point.unreadable = capture.problem_count;
+        if (!lines.empty()) capture.point.attributes[kNotWholeAttribute] = join(lines, "\n");
+    }
+
+    // Sets in what was restored that the capture did not call whole.
+    static Result<void> tell_not_whole(RestoreContext const& context, RestoreResult& result) {
+        auto noted = context.point.attributes.find(kNotWholeAttribute);
+        if (noted == context.point.attributes.end()) return {};
+        auto const root = std::filesystem::path(context.point.root);
+        auto const restored = context.path.empty() ? root : root / context.path;
+        for (auto const& line : split(noted->second, '\n')) {
+            auto tab = line.find('\t');
+            if (tab == std::string::npos) return fail(ErrorKind::damaged, fmt::format("the point's attribute '{}'", kNotWholeAttribute));
+            auto directory = TRY(from_printable(line.substr(0, tab)).within("the point's attribute 'sets-not-whole'"));
+            auto below = std::filesystem::path(directory).lexically_relative(restored);
+            if (below.empty() || *below.begin() == "..") continue;
+            ++result.problem_count;
+            result.problems.push_back({below, "as it was captured: " + line.substr(tab + 1)});
+        }
+        return {};
+    }
+
     ModelsOptions options_;
     std::string dataset_;
 };

@@ -220,5 +220,101 @@ TEST_F(ModelsSourceTest, EveryFileComesBackWhateverItIs) {
     EXPECT_EQ(after->size(), captured.findings.size());
 }
 
+// The files of one step, as a training leaves them.
+class CheckpointSetTest : public ModelsSourceTest {
+  protected:
+    CheckpointSetTest() { write("old"); }
+    void write(std::string const& content) {
+        for (auto const* name : {"step-1/a.safetensors", "step-1/optimizer.bin", "step-1/z.json"}) home.file(name, content);
+    }
+    std::unique_ptr<Source> source() { return make_models_source({.paths = {home.path().string()}, .exclude = {"*.tmp"}}); }
+    // Captures; `meddle` is called each time the optimizer's turn has come.
+    Capture capture_while(std::function<void()> const& meddle) {
+        auto ingest = make_ingest(repository, {}, {});
+        EXPECT_TRUE(ingest);
+        auto meddling = [&](Progress const& at) {
+            if (at.current.ends_with("optimizer.bin")) meddle();
+        };
+        CaptureContext context{repository, **ingest, "d", {}, meddling, {}};
+        auto captured = source()->capture(context);
+        EXPECT_TRUE(captured) << captured.error().message;
+        EXPECT_TRUE((*ingest)->flush());
+        return captured ? std::move(*captured) : Capture{};
+    }
+    std::string step() { return home / "step-1"; }
+};
+
+TEST_F(CheckpointSetTest, ItsFilesAreOfOneMoment) {
+    int times = 0;
+    auto captured = capture_while([&] {
+        if (++times == 1) write("fresh");  // the first file has been read by now
+    });
+    EXPECT_EQ(captured.problem_count, 0u) << captured.problems[0].message;
+    auto source = this->source();
+    restore(*source, captured.point);
+    for (auto const* name : {"step-1/a.safetensors", "step-1/optimizer.bin", "step-1/z.json"}) EXPECT_EQ(target.read(name), "fresh") << name;
+}
+
+TEST_F(CheckpointSetTest, OneThatNeverHoldsStillIsSaidNotToBeWhole) {
+    int times = 0;
+    auto captured = capture_while([&] { home.file("step-1/a.safetensors", "state " + std::to_string(++times)); });
+    ASSERT_EQ(captured.problem_count, 1u);
+    EXPECT_EQ(captured.point.unreadable, 1u) << "the point is partial";
+    EXPECT_EQ(captured.problems[0].path, step());
+    EXPECT_THAT(captured.problems[0].message, testing::HasSubstr("changed while it was captured"));
+    // What there was is kept all the same, and the restore says what it is.
+    auto source = this->source();
+    auto result = restore(*source, captured.point);
+    EXPECT_TRUE(target.has("step-1/optimizer.bin"));
+    ASSERT_EQ(result.problem_count, 1u);
+    EXPECT_EQ(result.problems[0].path, "step-1");
+}
+
+TEST_F(CheckpointSetTest, WhatIsWrittenToIsWaitedFor) {
+    auto touch = [&](Duration before_now) {
+        auto const seconds = std::chrono::floor<std::chrono::seconds>(clock.now() - before_now).time_since_epoch().count();
+        timespec const times[2] = {{.tv_sec = seconds, .tv_nsec = 0}, {.tv_sec = seconds, .tv_nsec = 0}};
+        ASSERT_EQ(::utimensat(AT_FDCWD, (step() + "/optimizer.bin").c_str(), times, 0), 0);
+    };
+    auto source = this->source();
+    auto const begun = clock.elapsed();
+    touch(std::chrono::seconds(-100));  // a clock that is ahead is none to wait for
+    EXPECT_EQ(capture(*source).problem_count, 0u);
+    EXPECT_EQ(clock.elapsed(), begun);
+    touch(std::chrono::seconds(0));
+    EXPECT_EQ(capture(*source).problem_count, 0u);
+    EXPECT_GE(clock.elapsed() - begun, Duration(std::chrono::seconds(2)));
+}
+
+TEST_F(CheckpointSetTest, AFileUnderATemporaryNameKeepsItFromBeingWhole) {
+    auto source = this->source();
+    home.file("step-1/b.safetensors.tmp", "…");
+    home.file("elsewhere/download.tmp", "…");  // no checkpoint is there
+    EXPECT_EQ(capture(*source).problem_count, 0u) << "written to long ago: left behind";
+    auto const seconds = std::chrono::floor<std::chrono::seconds>(clock.now()).time_since_epoch().count() - 60;
+    timespec const times[2] = {{.tv_sec = seconds, .tv_nsec = 0}, {.tv_sec = seconds, .tv_nsec = 0}};
+    for (auto const* name : {"step-1/b.safetensors.tmp", "elsewhere/download.tmp"})
+        ASSERT_EQ(::utimensat(AT_FDCWD, (home / name).c_str(), times, 0), 0);
+    auto captured = capture(*source);
+    ASSERT_EQ(captured.problem_count, 1u);
+    EXPECT_THAT(captured.problems[0].message, testing::HasSubstr("'b.safetensors.tmp' is being written"));
+    std::filesystem::rename(home / "step-1/b.safetensors.tmp", home / "step-1/b.safetensors");
+    EXPECT_EQ(capture(*source).problem_count, 0u);
+}
+
+TEST_F(CheckpointSetTest, AnIndexThatNamesWhatIsMissingKeepsItFromBeingWhole) {
+    auto source = this->source();
+    home.file("step-1/m.safetensors.index.json", R"({"weight_map":{"t":"a.safetensors","u":"b.safetensors"}})");
+    auto captured = capture(*source);
+    ASSERT_EQ(captured.problem_count, 1u);
+    EXPECT_THAT(captured.problems[0].message, testing::HasSubstr("names 'b.safetensors', which is missing"));
+    EXPECT_EQ(captured.point.unreadable, 1u);
+    auto result = restore(*source, captured.point);
+    EXPECT_EQ(result.problem_count, 1u);
+    EXPECT_EQ(target.read("step-1/a.safetensors"), "old") << "what is there may be all that is left";
+    home.file("step-1/b.safetensors", "there");
+    EXPECT_EQ(capture(*source).problem_count, 0u);
+}
+
 }  // namespace
 }  // namespace holdfast
