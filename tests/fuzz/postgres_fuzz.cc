@@ -9,6 +9,7 @@
 #include "formats/pg_page.h"
 #include "formats/pg_path.h"
 #include "formats/pg_timeline_history.h"
+#include "formats/pg_wal_changes.h"
 #include "formats/pg_wal_decoder.h"
 #include "formats/ustar.h"
 #include "seeds.h"
@@ -26,6 +27,18 @@ void try_record(WalRecord const& record) {
     (void)transaction_end(record);
     (void)restore_point(record);
     (void)is_wal_switch(record);
+    // What it names counts as changed, whatever else it says.
+    for (int major : {12, 14, 15}) {
+        auto one = record;
+        one.major = major;
+        auto blocks = parse_wal_content(one);
+        WalChanges changes;
+        if (!changes.add(one)) continue;
+        for (auto const& block : blocks->blocks)
+            if (!changes.changed({block.tablespace, block.database, block.relation}, PgRelationFile::Fork::main, block.block) &&
+                block.fork == 0)
+                std::abort();
+    }
 }
 
 struct Counted : UstarReader::Handler {
@@ -72,9 +85,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         case Kind::record: {
             auto record = parse_wal_record(rest, Lsn{9u << 24}, 15);
             if (record) try_record(*record);
-            // What its sum protects, too.
-            try_record({.major = 15, .start = {}, .end = {}, .previous = {}, .info = rest.empty() ? std::uint8_t{0} : rest[0],
-                        .manager = WalRecord::kTransaction, .body = rest});
+            // What its sum protects, too, of each manager whose records are looked into.
+            for (std::uint8_t manager : {0, 1, 2, 4})
+                try_record({.major = 15, .start = {}, .end = {}, .previous = {}, .info = rest.empty() ? std::uint8_t{0} : rest[0],
+                            .manager = manager, .body = rest});
             break;
         }
         case Kind::tar: {
