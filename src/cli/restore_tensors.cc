@@ -21,7 +21,7 @@ Result<TensorForm> form_of(Invocation const& invocation) {
 }
 
 Result<RestoreTensorsOptions> tensor_options(Invocation const& invocation, std::string path) {
-    static constexpr std::array kOthers = {"in-place", "delete", "no-owner", "special-bits", "timeline", "tablespace"};
+    static constexpr std::array kOthers = {"in-place", "delete", "no-owner", "special-bits", "timeline", "tablespace", "into"};
     for (auto const* other : kOthers) {
         if (invocation.has(other)) return fail(ErrorKind::usage, fmt::format("--{} does not go with --tensor", other));
     }

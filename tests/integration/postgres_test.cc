@@ -53,6 +53,8 @@ struct World {
         PostgresSource source(conninfo);
         auto capture = TRY(source.capture(context));
         info = TRY(repository->publish(*ingest, capture.point, stop.get_token()));
+        TRY(source.committed(*repository));
+        stored = ingest->statistics().bytes_new;
         return capture;
     }
     std::size_t points() {
@@ -70,6 +72,7 @@ struct World {
         return TreeReader(*fetch, info.point.tree).find(path, {});
     }
     PointInfo info;
+    std::uint64_t stored = 0;  // raw bytes that the last capture added
 };
 
 // One server for the tests that leave it as it was.
@@ -337,6 +340,65 @@ std::string ask(postgres::IsolatedCluster const& cluster, std::string const& sql
     auto rows = cluster.query(sql, {}, {});
     EXPECT_TRUE(rows) << sql << ": " << rows.error().message;
     return rows ? rows->rows.at(0).at(0).value_or("NULL") : "";
+}
+
+// Of what the last capture added, all but the log that came with it.
+std::uint64_t stored_beside_log(World& world) {
+    std::uint64_t log = 0;
+    auto fetch = world.repository->begin_fetch({}, {}).value();
+    auto visit = [&](std::string const&, Entry const& entry) -> Result<bool> {
+        if (entry.type == EntryType::file) log += entry.content.size;
+        return true;
+    };
+    EXPECT_TRUE(TreeReader(*fetch, world.info.point.tree).walk("pg_wal", visit, {}, {}));
+    return world.stored > log ? world.stored - log : 0;
+}
+
+TEST(PostgresRestore, StoresPagesThatDifferAndBringsBackAll) {
+    PostgresCluster cluster;
+    cluster.sql("create table scattered as select i, repeat(md5(i::text), 6) b from generate_series(1, 60000) i");
+    cluster.sql("create table still as select i, repeat(md5(i::text), 6) b from generate_series(1, 20000) i");
+    cluster.sql("vacuum freeze");
+    World world;
+    ASSERT_TRUE(world.capture(cluster.conninfo()));
+    auto sum = [](std::string const& table) {
+        return "select md5(string_agg(t::text, ',' order by i)) from " + table + " t";
+    };
+    std::vector<std::string> expected{cluster.value(sum("scattered")), cluster.value(sum("still"))};
+    std::vector<PointInfo> points{world.info};
+
+    // A page in each 128 KiB, and more.
+    cluster.sql("update scattered set b = upper(b) where i % 400 = 0");
+    ASSERT_TRUE(world.capture(cluster.conninfo()));
+    EXPECT_LT(stored_beside_log(world), 4'000'000u);  // both tables are of 20 MB
+    expected.push_back(cluster.value(sum("scattered")));
+    points.push_back(world.info);
+
+    // While everything moves.
+    cluster.sql("delete from scattered where i % 3 = 0");
+    cluster.sql("vacuum full scattered");
+    auto pgbench = ChildProcess::start({.argv = {testing::postgres_program("pgbench"), "-h", cluster.scratch().path(), "-U",
+                                                 "postgres", "-i", "-s", "2", "-q", "postgres"},
+                                        .user = testing::postgres_user()});
+    ASSERT_TRUE(pgbench);
+    ASSERT_TRUE(world.capture(cluster.conninfo()));
+    expected.push_back(cluster.value(sum("scattered")));
+    points.push_back(world.info);
+    (*pgbench)->terminate(SIGINT, std::chrono::seconds(10));
+
+    for (std::size_t number = 0; number < points.size(); ++number) {
+        ScratchDirectory place;
+        auto target = place / "restored";
+        world.info = points[number];
+        auto restored = world.restore(target);
+        ASSERT_TRUE(restored) << restored.error().message;
+        expect_proven(target, 3);
+        auto isolated = postgres::IsolatedCluster::start({.data = target}, {});
+        ASSERT_TRUE(isolated) << isolated.error().message;
+        EXPECT_EQ(ask(**isolated, sum("scattered")), expected[number == 0 ? 0 : number + 1]);
+        EXPECT_EQ(ask(**isolated, sum("still")), expected[1]);
+        EXPECT_TRUE((*isolated)->stop());
+    }
 }
 
 TEST(PostgresRestore, BringsBackEverythingCommittedBeforeTheStop) {

@@ -133,6 +133,23 @@ void BackupWriter::open_pages(OpenFile& file) {
     });
 }
 
+void BackupWriter::open_stream(OpenFile& file) {
+    bool relation = parse_pg_relation_path(file.path).has_value();
+    auto const* pages = options_.pages;
+    if (relation && pages)
+        file.relation = std::make_unique<RelationStream>(
+            ingest_, pages->sum_key, pages->before ? pages->before->find(file.path) : std::nullopt);
+    else
+        file.stream = ingest_.open_stream(ChunkKind::data, {relation ? Layout::Cut::pages : Layout::Cut::content, {}});
+}
+
+Result<Content> BackupWriter::close_stream(OpenFile& file) {
+    if (!file.relation) return file.stream->finish();
+    auto content = TRY(file.relation->finish());
+    if (options_.pages->after) options_.pages->after->add(file.path, file.relation->map());
+    return content;
+}
+
 Result<void> BackupWriter::entry(UstarEntry const& tar) {
     if (tablespace_directory_missing_) TRY(add_tablespace_directory(tar));
     auto path = prefix_ + tar.path;
@@ -148,8 +165,7 @@ Result<void> BackupWriter::entry(UstarEntry const& tar) {
     file_.emplace();
     file_->path = path;
     file_->entry = entry_of(tar);
-    bool relation = parse_pg_relation_path(path).has_value();
-    file_->stream = ingest_.open_stream(ChunkKind::data, {relation ? Layout::Cut::pages : Layout::Cut::content, {}});
+    open_stream(*file_);
     open_pages(*file_);
     if (is_kept(path)) file_->kept = &kept_[path];
     progress_.current = path;
@@ -166,14 +182,14 @@ Result<void> BackupWriter::data(ByteView bytes) {
             return damaged(fmt::format("'{}' is too large", file_->path));
         file_->kept->insert(file_->kept->end(), bytes.begin(), bytes.end());
     }
-    return file_->stream->append(bytes);
+    return file_->relation ? file_->relation->append(bytes) : file_->stream->append(bytes);
 }
 
 Result<void> BackupWriter::entry_end() {
     if (!file_) return {};  // a directory
     auto file = std::move(*file_);
     file_.reset();
-    file.entry.content = TRY(file.stream->finish());
+    file.entry.content = TRY(close_stream(file));
     if (file.pages && !file.pages->whole())
         add_problem(file.path, "its last page is cut short");
     // The manifest names everything but the log's segments, for which it has ranges.

@@ -13,6 +13,7 @@
 #include "os/clock.h"
 #include "sources/postgres/base_backup_protocol.h"
 #include "sources/postgres/page_verifier.h"
+#include "sources/postgres/relation_stream.h"
 
 namespace holdfast::postgres {
 
@@ -22,6 +23,9 @@ struct BackupWriterOptions {
     bool checksums = false;
     std::uint32_t segment_blocks = 131072;     // of a relation's file
     std::uint32_t wal_segment_bytes = 16 << 20;
+    // What was stored before, and what is stored now; outlives the writer. Nothing: each relation is cut
+    // and stored as if it were new.
+    PageMaps const* pages = nullptr;
     ProgressCallback progress;
 };
 
@@ -70,7 +74,8 @@ class BackupWriter : public BackupHandler, private UstarReader::Handler {
     struct OpenFile {
         std::string path;
         Entry entry;
-        std::unique_ptr<Ingest::Stream> stream;
+        std::unique_ptr<Ingest::Stream> stream;  // or
+        std::unique_ptr<RelationStream> relation;
         std::optional<PageVerifier> pages;
         std::uint64_t size = 0;
         Crc32c crc;
@@ -85,6 +90,8 @@ class BackupWriter : public BackupHandler, private UstarReader::Handler {
     Result<void> add_tablespace_directory(UstarEntry const& first);
     Result<void> add_entry(std::string const& path, Entry entry);
     void open_pages(OpenFile& file);
+    void open_stream(OpenFile& file);
+    Result<Content> close_stream(OpenFile& file);
     void report_progress();
     void add_problem(std::string path, std::string message);
     void add_bad_page(SuspectPage const& suspect);

@@ -120,15 +120,18 @@ Result<Capture> capture_base_backup(std::string const& conninfo, CaptureOptions 
     // The slot comes first: from here on the log that the backup's checkpoint needs can't be recycled.
     auto slot = create_slot_command(connection.server_version(), new_slot_name(world.random));
     TRY(connection.query(slot, context.stop));
+    auto pages = PageMaps::open(context.repository, context.dataset);
     CheckedWriter writer(context, connection,
                          {.server_version = connection.server_version(),
                           .system_identifier = identity.system_identifier,
                           .checksums = settings.checksums,
                           .segment_blocks = settings.segment_blocks,
                           .wal_segment_bytes = settings.wal_segment_bytes,
+                          .pages = pages ? &*pages : nullptr,
                           .progress = context.progress});
     auto end = TRY(run_base_backup(connection, {.label = backup_label(context.dataset)}, writer, context.stop));
     auto written = TRY(writer.finish(end));
+    if (pages && pages->after) pages->after->finish();
 
     auto& point = capture.point;
     point.time = written.consistent;

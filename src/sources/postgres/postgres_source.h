@@ -24,6 +24,7 @@ class PostgresSource : public Source {
   private:
     std::string conninfo_;
     postgres::CaptureOptions options_;
+    std::string dataset_;  // of the last capture
 };
 
 }  // namespace holdfast
