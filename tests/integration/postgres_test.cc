@@ -393,6 +393,7 @@ TEST(PostgresRestore, StoresPagesThatDifferAndBringsBackAll) {
         auto restored = world.restore(target);
         ASSERT_TRUE(restored) << restored.error().message;
         expect_proven(target, 3);
+        if (HasFailure()) return;  // what is not whole may never answer
         auto isolated = postgres::IsolatedCluster::start({.data = target}, {});
         ASSERT_TRUE(isolated) << isolated.error().message;
         EXPECT_EQ(ask(**isolated, sum("scattered")), expected[number == 0 ? 0 : number + 1]);
