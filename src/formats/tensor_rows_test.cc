@@ -28,7 +28,7 @@ std::vector<std::uint16_t> rows_of(ByteView file, ModelTensor const& tensor, std
     EXPECT_TRUE(read) << read.error().message;
     EXPECT_EQ(all.size(), row_bytes(tensor));
     std::vector<std::uint16_t> numbers(all.size() / 2);
-    std::memcpy(numbers.data(), all.data(), all.size());
+    std::ranges::copy(all, reinterpret_cast<std::uint8_t*>(numbers.data()));
     return numbers;
 }
 
