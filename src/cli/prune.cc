@@ -58,6 +58,9 @@ void show(Output& output, Pruned const& done, bool dry_run) {
     for (auto const& id : done.requests) {
         output.line(fmt::format("{} packs wait until others agree: holdfast approve {}", done.withheld, id.substr(0, 8)));
     }
+    if (done.postponed_bytes > 0) {
+        output.line(fmt::format("{} more would be copied without --max-repack: run it again", format_bytes(done.postponed_bytes)));
+    }
     if (done.young > 0) output.line(fmt::format("{} packs that nothing needs yet are too young to go", done.young));
     if (done.segments != done.segments_before) {
         output.line(fmt::format("index: {} segments, {} before", done.segments, done.segments_before));
@@ -107,6 +110,7 @@ nlohmann::json pruned_json(Pruned const& done, bool dry_run) {
             {"repacked_bytes", done.repacked_bytes},
             {"copied_bytes", done.copied_bytes},
             {"unused_bytes", done.unused_bytes},
+            {"postponed_bytes", done.postponed_bytes},
             {"young", done.young},
             {"segments_before", done.segments_before},
             {"segments", done.segments},

@@ -48,9 +48,9 @@ using LiveCallback = std::function<void(std::uint64_t points, std::uint64_t tota
 // Whether a point is there still: it may be dropped, and its chunks collected, while it is read.
 using StillThere = std::function<Result<bool>(PointId const&)>;
 
-// Walks the points' trees and adds to what is known (or begins anew, when a known point is gone), but of those that are sealed to pairs which `data_keys` does not
-// open. `damaged` when a part of a confirmed point cannot be read: then nobody can say what it needs, and nothing may be
-// deleted.
+// Walks the points' trees and adds to what is known, or begins anew when a known point is gone. Points of pairs that
+// `data_keys` does not open are left out. `damaged` when a part of a confirmed point cannot be read: then nobody can say
+// what it needs, and nothing may be deleted.
 Result<LiveReport> collect_live(Fetch& fetch, DataKeys const& data_keys, std::vector<PointInfo> points, KnownLive known,
                                 WalkTree const& walk, StillThere const& still_there, LiveCallback const& progress,
                                 std::stop_token stop);
