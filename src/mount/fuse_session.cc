@@ -10,9 +10,17 @@
 #include <sys/statvfs.h>
 #include <vector>
 
+#include "mount/open_handles.h"
 #include "mount/view.h"
 
 namespace holdfast {
+
+// What the operations work on.
+struct MountWorld {
+    View& view;
+    OpenHandles handles;
+};
+
 namespace {
 
 // The kernel may keep what lies in a point as long as it likes: points never change.
@@ -22,7 +30,8 @@ constexpr double kBriefly = 1;
 // Requests that are answered at once; most of them wait for the store.
 constexpr unsigned kAnswerThreads = 8;
 
-View& view_of(fuse_req_t req) { return *static_cast<View*>(fuse_req_userdata(req)); }
+MountWorld& mounted_world(fuse_req_t req) { return *static_cast<MountWorld*>(fuse_req_userdata(req)); }
+View& view_of(fuse_req_t req) { return mounted_world(req).view; }
 
 // The repository's errors were told by the view; programs get to know that the bytes can't be had.
 void reply(fuse_req_t req, Error const& error) {
@@ -39,19 +48,24 @@ fuse_entry_param entry_of(View::Seen const& seen) {
     return param;
 }
 
-// A handle of the kernel's: what it points to lives from open to release.
-struct FileHandle {
+struct FileHandle : OpenHandles::Handle {
+    FileHandle(NodeTable::Held node, std::unique_ptr<OpenFile> file) : node(std::move(node)), file(std::move(file)) {}
     NodeTable::Held node;
     std::unique_ptr<OpenFile> file;
 };
-struct DirectoryHandle {
+struct DirectoryHandle : OpenHandles::Handle {
     NodeTable::Held node;
     std::mutex mutex;  // the kernel lists one handle from several threads at times
     std::unique_ptr<Listing> listing;
 };
 template <typename Handle>
 Handle& handle_of(fuse_file_info* info) {
-    return *reinterpret_cast<Handle*>(info->fh);
+    return OpenHandles::named<Handle>(info->fh);
+}
+void reply_open(fuse_req_t req, std::unique_ptr<OpenHandles::Handle> handle, fuse_file_info* info) {
+    auto& handles = mounted_world(req).handles;
+    info->fh = handles.keep(std::move(handle));
+    if (fuse_reply_open(req, info) != 0) handles.close(info->fh);
 }
 
 void on_init(void*, fuse_conn_info* connection) {
@@ -119,14 +133,12 @@ void on_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
     if ((info->flags & O_ACCMODE) != O_RDONLY) return void(fuse_reply_err(req, EROFS));
     auto file = view.open(node);
     if (!file) return reply(req, file.error());
-    auto handle = std::make_unique<FileHandle>(FileHandle{std::move(node), std::move(*file)});
-    info->fh = reinterpret_cast<std::uint64_t>(handle.get());
     info->keep_cache = 1;
-    if (fuse_reply_open(req, info) == 0) handle.release();  // on_release() deletes it
+    reply_open(req, std::make_unique<FileHandle>(std::move(node), std::move(*file)), info);
 }
 
 void on_release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-    delete &handle_of<FileHandle>(info);
+    mounted_world(req).handles.close(info->fh);
     fuse_reply_err(req, 0);
 }
 
@@ -159,13 +171,7 @@ void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
     handle->listing = view.list(node);
     if (node->kind == Node::Kind::entry) info->keep_cache = info->cache_readdir = 1;
     handle->node = std::move(node);
-    info->fh = reinterpret_cast<std::uint64_t>(handle.get());
-    if (fuse_reply_open(req, info) == 0) handle.release();  // on_releasedir() deletes it
-}
-
-void on_releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-    delete &handle_of<DirectoryHandle>(info);
-    fuse_reply_err(req, 0);
+    reply_open(req, std::move(handle), info);
 }
 
 // Fills what the kernel asked for. Offsets: 1 is behind ".", 2 behind "..", then one for each item.
@@ -302,7 +308,7 @@ fuse_lowlevel_ops operations(MountOptions const& options) {
     ops.read = on_read;
     ops.lseek = on_lseek;
     ops.opendir = on_opendir;
-    ops.releasedir = on_releasedir;
+    ops.releasedir = on_release;
     ops.readdir = on_readdir;
     ops.readdirplus = on_readdirplus;
     ops.getxattr = on_getxattr;
@@ -313,15 +319,18 @@ fuse_lowlevel_ops operations(MountOptions const& options) {
 
 }  // namespace
 
-FuseSession::FuseSession(std::unique_ptr<FuseMount> mount) : mount_(std::move(mount)) {}
+FuseSession::FuseSession(std::unique_ptr<MountWorld> world, std::unique_ptr<FuseMount> mount)
+    : world_(std::move(world)), mount_(std::move(mount)) {}
 FuseSession::~FuseSession() = default;
 
 Result<std::unique_ptr<FuseSession>> FuseSession::mount(View& view, std::filesystem::path const& at,
                                                         MountOptions const& options) {
     std::string settings = "ro,nosuid,nodev,noatime,fsname=holdfast,subtype=holdfast";
     if (options.allow_other) settings += ",allow_other,default_permissions";
-    auto mounted = TRY(FuseMount::mount(operations(options), &view, at, {.settings = settings, .threads = kAnswerThreads}));
-    return std::unique_ptr<FuseSession>(new FuseSession(std::move(mounted)));
+    auto world = std::make_unique<MountWorld>(view);
+    auto mounted = TRY(FuseMount::mount(operations(options), world.get(), at,
+                                        {.settings = settings, .threads = kAnswerThreads}));
+    return std::unique_ptr<FuseSession>(new FuseSession(std::move(world), std::move(mounted)));
 }
 
 Result<void> FuseSession::serve(std::stop_token stop) { return mount_->serve(std::move(stop)); }

@@ -9,6 +9,7 @@
 namespace holdfast {
 
 class View;
+struct MountWorld;
 
 struct MountOptions {
     // Others than the user who mounts may look, as far as modes and ACLs of what is in the points let them.
@@ -31,7 +32,8 @@ class FuseSession {
     Result<void> serve(std::stop_token stop);
 
   private:
-    explicit FuseSession(std::unique_ptr<FuseMount> mount);
+    FuseSession(std::unique_ptr<MountWorld> world, std::unique_ptr<FuseMount> mount);
+    std::unique_ptr<MountWorld> world_;  // outlives the mount
     std::unique_ptr<FuseMount> mount_;
 };
 

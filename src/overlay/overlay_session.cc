@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "archive/posix.h"
+#include "mount/open_handles.h"
 #include "overlay/overlay_nodes.h"
 
 namespace holdfast {
@@ -22,6 +23,7 @@ namespace holdfast {
 struct OverlayWorld {
     Overlay& overlay;
     OverlayNodes nodes;
+    OpenHandles handles;
 };
 
 namespace {
@@ -34,21 +36,21 @@ constexpr unsigned kOverlayThreads = 16;
 OverlayWorld& world_of(fuse_req_t req) { return *static_cast<OverlayWorld*>(fuse_req_userdata(req)); }
 
 // One open file: of the point (`use`), or an ordinary one.
-struct OverlayFileHandle {
+struct OverlayFileHandle : OpenHandles::Handle {
     Overlay::Use use;
     Fd file;
 };
-struct OverlayDirectoryHandle {
+struct OverlayDirectoryHandle : OpenHandles::Handle {
     Fd file;
     std::mutex mutex;  // one listing may be asked for by several threads
     DIR* entries = nullptr;
-    ~OverlayDirectoryHandle() {
+    ~OverlayDirectoryHandle() override {
         if (entries) ::closedir(entries);
     }
 };
 template <typename Handle>
 Handle& handle_in(fuse_file_info* info) {
-    return *reinterpret_cast<Handle*>(info->fh);
+    return OpenHandles::named<Handle>(info->fh);
 }
 
 int errno_of(Error const& error) {
@@ -239,13 +241,20 @@ void rename_it(fuse_req_t req, fuse_ino_t parent, char const* name, fuse_ino_t t
     fuse_reply_err(req, 0);
 }
 
-// --- files ----------------------------------------------------------------------------------------
+// --- what is open ---------------------------------------------------------------------------------
 
-void reply_open_file(fuse_req_t req, std::unique_ptr<OverlayFileHandle> handle, fuse_file_info* info) {
-    info->fh = reinterpret_cast<std::uint64_t>(handle.get());
-    info->keep_cache = 1;
-    if (fuse_reply_open(req, info) == 0) handle.release();  // release_file() deletes it
+void reply_opened(fuse_req_t req, std::unique_ptr<OpenHandles::Handle> handle, fuse_file_info* info) {
+    auto& handles = world_of(req).handles;
+    info->fh = handles.keep(std::move(handle));
+    if (fuse_reply_open(req, info) != 0) handles.close(info->fh);
 }
+
+void release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
+    world_of(req).handles.close(info->fh);
+    fuse_reply_err(req, 0);
+}
+
+// --- files ----------------------------------------------------------------------------------------
 
 void open_file_there(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
     auto& world = world_of(req);
@@ -259,7 +268,8 @@ void open_file_there(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
         handle->file = Fd(::open(proc_of(world.nodes.fd(id)).c_str(), (info->flags & O_ACCMODE) | O_CLOEXEC));
         if (!handle->file) return void(fuse_reply_err(req, errno));
     }
-    reply_open_file(req, std::move(handle), info);
+    info->keep_cache = 1;
+    reply_opened(req, std::move(handle), info);
 }
 
 void create_file(fuse_req_t req, fuse_ino_t parent, char const* name, mode_t mode, fuse_file_info* info) {
@@ -273,15 +283,12 @@ void create_file(fuse_req_t req, fuse_ino_t parent, char const* name, mode_t mod
     auto seen = nodes.look_up(parent, name);
     if (!seen) return void(fuse_reply_err(req, seen.error()));
     auto param = param_of(*seen);
-    info->fh = reinterpret_cast<std::uint64_t>(handle.get());
+    auto& handles = world_of(req).handles;
+    info->fh = handles.keep(std::move(handle));
     info->keep_cache = 1;
-    if (fuse_reply_create(req, &param, info) == 0) handle.release();
-    else nodes.forget(seen->id, 1);
-}
-
-void release_file(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-    delete &handle_in<OverlayFileHandle>(info);
-    fuse_reply_err(req, 0);
+    if (fuse_reply_create(req, &param, info) == 0) return;
+    handles.close(info->fh);
+    nodes.forget(seen->id, 1);
 }
 
 void read_file_there(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
@@ -343,13 +350,7 @@ void open_directory(fuse_req_t req, fuse_ino_t id, fuse_file_info* info) {
     handle->entries = ::fdopendir(listed.get());
     if (!handle->entries) return void(fuse_reply_err(req, errno));
     listed.release();
-    info->fh = reinterpret_cast<std::uint64_t>(handle.get());
-    if (fuse_reply_open(req, info) == 0) handle.release();  // release_directory() deletes it
-}
-
-void release_directory(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-    delete &handle_in<OverlayDirectoryHandle>(info);
-    fuse_reply_err(req, 0);
+    reply_opened(req, std::move(handle), info);
 }
 
 // Fills `buffer` with names from `offset` on; how much of it, or errno.
@@ -408,13 +409,13 @@ fuse_lowlevel_ops overlay_operations() {
     ops.rename = rename_it;
     ops.open = open_file_there;
     ops.create = create_file;
-    ops.release = release_file;
+    ops.release = release;
     ops.read = read_file_there;
     ops.write = write_file_there;
     ops.fsync = sync_file;
     ops.fallocate = allocate_file;
     ops.opendir = open_directory;
-    ops.releasedir = release_directory;
+    ops.releasedir = release;
     ops.readdir = read_directory;
     ops.fsyncdir = sync_directory;
     ops.statfs = tell_space;
@@ -432,7 +433,7 @@ void allow_many_descriptors() {
 }  // namespace
 
 struct OverlaySession::Impl {
-    explicit Impl(Overlay& overlay) : world{overlay, OverlayNodes(overlay)} {}
+    explicit Impl(Overlay& overlay) : world{overlay, OverlayNodes(overlay), {}} {}
     OverlayWorld world;
     std::unique_ptr<FuseMount> mount;
 };

@@ -360,6 +360,23 @@ TEST_F(OverlayTest, ADirectoryIsClosedWhileTheLastAnswerAboutItReturns) {
     }
 }
 
+// The kernel tells of a close later, and of none when there is no mount any more.
+TEST_F(OverlayTest, WhatIsOpenAtItsEndIsClosed) {
+    prepare();
+    auto descriptors = [] { return std::distance(fs::directory_iterator("/proc/self/fd"), {}); };
+    auto before = descriptors();
+    std::vector<Fd> open_there;
+    {
+        MountedOverlay mounted(open(), top);
+        if (!mounted.mounted()) GTEST_SKIP() << "this system mounts nothing";
+        for (auto const* path : {"base/1/100", "once", "base/1"}) {
+            open_there.emplace_back(::open((top / path).c_str(), O_RDONLY | O_CLOEXEC));
+            EXPECT_TRUE(open_there.back());
+        }
+    }
+    EXPECT_EQ(descriptors(), before + 3) << "besides those of this test";
+}
+
 TEST_F(OverlayTest, UnmountsOnlyWhenNobodyUsesIt) {
     prepare();
     MountedOverlay mounted(open(), top);
