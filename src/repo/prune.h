@@ -11,6 +11,9 @@ struct PruneOptions {
     // Deletes at once what nothing needs, without waiting for writers and readers that run. What is
     // acknowledged stays whole all the same; they may have to begin again.
     bool now = false;
+    // Packs of so many bytes are copied at least, with `now`, before what they replace goes. Each part takes another look at
+    // everything; its size is the room that the collection needs.
+    std::uint64_t part_bytes_min = 64u << 20;
     // Packs that are younger (by the store's clock) and that nothing needs yet: an interrupted backup
     // takes up there.
     Duration grace = std::chrono::hours(24);

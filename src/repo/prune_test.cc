@@ -208,10 +208,10 @@ TEST_F(PruneTest, AtOnceNeedsLittleRoom) {
     std::vector<PointInfo> going;
     for (std::uint64_t i = 0; i < 6; ++i) {
         TestFiles files;
-        for (std::uint64_t j = 0; j < 10; ++j) files.push_back(file(100 + 100 * i + j, 3u << 20));
-        options.shape.bytes = 32u << 20;
+        for (std::uint64_t j = 0; j < 10; ++j) files.push_back(file(100 + 100 * i + j, 3u << 18));
+        options.shape.bytes = 8u << 20;
         auto repository = open(writer);
-        auto ingest = repository->begin_ingest({.pack_bytes = 32u << 20, .parity_percent = 0}, {}).value();
+        auto ingest = repository->begin_ingest({.pack_bytes = 8u << 20, .parity_percent = 0}, {}).value();
         auto point = capture(*ingest, files).value();
         going.push_back(repository->publish(*ingest, point, {}).value());
         files.resize(7);
@@ -226,12 +226,13 @@ TEST_F(PruneTest, AtOnceNeedsLittleRoom) {
     auto const before = size();
     std::uint64_t largest = 0;
     options.now = true;
+    options.part_bytes_min = 16u << 20;
     options.grace = Duration(0);
     auto repository = open(admin);
     auto watch = [&](PruneProgress const&) { largest = std::max(largest, size()); };
     auto done = prune_repository(*repository, options, walk_test_files, watch, {}).value();
-    EXPECT_GT(done.copied_bytes, 120u << 20);
-    EXPECT_LT(largest - before, 80u << 20);
+    EXPECT_GT(done.copied_bytes, 30u << 20);
+    EXPECT_LT(largest - before, 20u << 20);
     EXPECT_EQ(done.doomed + done.waiting + done.postponed_bytes, 0u);
     check();
 }
