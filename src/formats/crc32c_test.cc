@@ -26,5 +26,16 @@ TEST(Crc32c, PiecesAndPortableCodeAgreeWithTheWhole) {
     }
 }
 
+// Long enough for lanes that are summed side by side, and what is left of them.
+TEST(Crc32c, LanesAreJoined) {
+    Bytes bytes(20'000);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 131 + i / 251);
+    for (std::size_t size = 3'000; size <= bytes.size(); size += 487)
+        EXPECT_EQ(crc32c(ByteView(bytes).first(size)), crc32c_portable(ByteView(bytes).first(size))) << size;
+    Crc32c crc;
+    for (std::size_t at = 0; at < bytes.size(); at += 5'000) crc.update(ByteView(bytes).subspan(at, 5'000));
+    EXPECT_EQ(crc.value(), crc32c_portable(bytes));
+}
+
 }  // namespace
 }  // namespace holdfast
