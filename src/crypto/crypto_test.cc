@@ -3,7 +3,10 @@
 #include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <set>
 #include <thread>
+
+#include "crypto/fast_mac.h"
 
 namespace holdfast {
 namespace {
@@ -64,6 +67,37 @@ TEST(HmacKey, IsUsedManyTimesAndInTwoParts) {
     EXPECT_EQ(key.of(as_bytes("what do ya "), as_bytes("want for nothing?")), once);
     auto copy = key;
     EXPECT_EQ(copy.of(as_bytes("what do ya want for nothing?")), once);
+}
+
+// Vectors of `openssl mac -cipher AES-256-GCM … GMAC | openssl enc -aes-256-ecb -nopad`.
+TEST(FastMac, IsTheCipherOfTheMessagesGmac) {
+    Bytes key(64);
+    for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(i);
+    FastMac mac(key);
+    EXPECT_EQ(to_hex(mac.of({})), "89295279c44c3f79cae872a714e0f826");
+    EXPECT_EQ(to_hex(mac.of(as_bytes("abc"))), "3f5851dad687e1cca8e4bcc659fe9f76");
+    Bytes page(8192);
+    for (std::size_t i = 0; i < page.size(); ++i) page[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+    EXPECT_EQ(to_hex(mac.of(page)), "ba3094c325ea8b507cfd7704b549208a");
+    auto moved = std::move(mac);
+    EXPECT_EQ(to_hex(moved.of(as_bytes("abc"))), "3f5851dad687e1cca8e4bcc659fe9f76");
+}
+
+TEST(FastMac, EveryBitAndBothHalvesOfTheKeyCount) {
+    FastMac mac(Bytes(64, 1));
+    Bytes page(8192, 9);
+    std::set<FastMac::Sum> sums{mac.of(page), mac.of(ByteView(page).first(8191))};
+    for (std::size_t bit = 0; bit < page.size() * 8; bit += 251) {
+        auto changed = page;
+        changed[bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
+        sums.insert(mac.of(changed));
+    }
+    for (std::size_t half : {0, 32}) {
+        Bytes key(64, 1);
+        key[half] = 2;
+        sums.insert(FastMac(key).of(page));
+    }
+    EXPECT_EQ(sums.size(), 2 + (page.size() * 8 + 250) / 251 + 2);
 }
 
 // RFC 5869, test cases 1, 2 and 3.

@@ -135,10 +135,10 @@ void BackupWriter::open_pages(OpenFile& file) {
 
 void BackupWriter::open_stream(OpenFile& file) {
     bool relation = parse_pg_relation_path(file.path).has_value();
-    auto const* pages = options_.pages;
+    auto* pages = options_.pages;
     if (relation && pages)
         file.relation = std::make_unique<RelationStream>(
-            ingest_, pages->sum_key, pages->before ? pages->before->find(file.path) : std::nullopt);
+            ingest_, pages->sums, pages->before ? pages->before->find(file.path) : std::nullopt);
     else
         file.stream = ingest_.open_stream(ChunkKind::data, {relation ? Layout::Cut::pages : Layout::Cut::content, {}});
 }

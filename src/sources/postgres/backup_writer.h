@@ -25,7 +25,7 @@ struct BackupWriterOptions {
     std::uint32_t wal_segment_bytes = 16 << 20;
     // What was stored before, and what is stored now; outlives the writer. Nothing: each relation is cut
     // and stored as if it were new.
-    PageMaps const* pages = nullptr;
+    PageMaps* pages = nullptr;
     ProgressCallback progress;
 };
 

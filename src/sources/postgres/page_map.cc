@@ -13,7 +13,7 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr std::string_view kMapMagic = "HFM1";
+constexpr std::string_view kMapMagic = "HFM2";
 constexpr std::size_t kMapIdBytes = 16;
 constexpr std::size_t kRecordHeadBytes = 4 + 8;
 constexpr std::size_t kMapPathBytesMax = 4096;
@@ -110,13 +110,6 @@ std::optional<PageMapPlace> PageMapPlace::of(Repository& repository, std::string
     return place;
 }
 
-PageSum page_sum(HmacKey const& key, ByteView page) {
-    auto whole = key.of(page);
-    PageSum sum;
-    std::copy_n(whole.begin(), sum.size(), sum.begin());
-    return sum;
-}
-
 std::unique_ptr<PageMapReader> PageMapReader::open(PageMapPlace const& place) {
     Fd fd(::open(place.file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!fd) return nullptr;
@@ -194,8 +187,8 @@ void PageMapWriter::finish() {
 std::optional<PageMaps> PageMaps::open(Repository& repository, std::string_view dataset) {
     auto place = PageMapPlace::of(repository, dataset);
     if (!place) return std::nullopt;
-    auto key = derive_from_index_key(repository.keys(), "holdfast 1 page sums");
-    return PageMaps{HmacKey(key.view()), PageMapReader::open(*place),
+    auto key = derive_from_index_key(repository.keys(), "holdfast 1 page sums", 64);
+    return PageMaps{FastMac(key.view()), PageMapReader::open(*place),
                     PageMapWriter::create(*place, repository.world().random)};
 }
 

@@ -9,14 +9,15 @@
 #include <vector>
 
 #include "crypto/crypto.h"
+#include "crypto/fast_mac.h"
 #include "os/fd.h"
 #include "repo/repository.h"
 
 namespace holdfast::postgres {
 
-// Which page it is: the first 16 bytes of HMAC-SHA-256 of its bytes, under a key that this repository's
-// bundles derive. Two pages with one sum are the same page; nobody without the key can make two.
-using PageSum = std::array<std::uint8_t, 16>;
+// Which page it is: the sum of its bytes under a key that this repository's bundles derive. Two pages with one
+// sum are the same page; nobody without the key can make two.
+using PageSum = FastMac::Sum;
 
 // One file of a relation as it was stored.
 struct MappedFile {
@@ -29,7 +30,7 @@ struct MappedFile {
 // the sums are compared with the pages that come in, and chunks are asked for before they count as stored.
 // So an old map is a true one, too, and losing it costs storing the changed relations by 128 KiB.
 //
-// The file: "HFM1", 16 random bytes (map id), then a record for each file: u32 length of the path, u64
+// The file: "HFM2", 16 random bytes (map id), then a record for each file: u32 length of the path, u64
 // length of the body, path, body, HMAC-SHA-256 of (binding ‖ map id ‖ all of the record before). The body:
 // varint number of sums, these; varint number of extents; for each chunk id, varint offset, varint length.
 // A record that is not whole, or not ours, is none; those behind one that is cut short are none either.
@@ -40,7 +41,6 @@ struct PageMapPlace {
     // Nothing when the client keeps no cache.
     static std::optional<PageMapPlace> of(Repository& repository, std::string_view dataset);
 };
-PageSum page_sum(HmacKey const& key, ByteView page);
 
 class PageMapReader {
   public:
@@ -83,7 +83,7 @@ class PageMapWriter {
 
 // What one backup of a dataset needs of both.
 struct PageMaps {
-    HmacKey sum_key;
+    FastMac sums;
     std::unique_ptr<PageMapReader> before;  // nullptr: the first one, or it is lost
     std::unique_ptr<PageMapWriter> after;   // nullptr: it can't be written
     // Nothing when the client keeps no cache.

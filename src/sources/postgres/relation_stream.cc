@@ -25,8 +25,8 @@ Result<Content> content_of(Ingest& ingest, std::vector<Extent> const& extents, s
 
 }  // namespace
 
-RelationStream::RelationStream(Ingest& ingest, HmacKey const& key, std::optional<MappedFile> before)
-    : ingest_(ingest), key_(key), before_(std::move(before).value_or(MappedFile())) {}
+RelationStream::RelationStream(Ingest& ingest, FastMac& sums, std::optional<MappedFile> before)
+    : ingest_(ingest), sums_(sums), before_(std::move(before).value_or(MappedFile())) {}
 
 Result<void> RelationStream::append(ByteView bytes) {
     size_ += bytes.size();
@@ -63,7 +63,7 @@ std::vector<RelationStream::Run> RelationStream::plan(ByteView group) {
         auto page = group.subspan(at, std::min(kPgPageBytes, group.size() - at));
         std::optional<Extent> stored;
         if (page.size() == kPgPageBytes) {  // a part of one, at the file's end, is always stored
-            auto sum = page_sum(key_, page);
+            auto sum = sums_.of(page);
             stored = stored_page(map_.sums.size(), sum);
             map_.sums.push_back(sum);
         }

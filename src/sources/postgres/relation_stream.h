@@ -20,8 +20,8 @@ class RelationStream {
     static constexpr std::size_t kGroupBytes = 128u << 10;
     static constexpr std::size_t kRunsMax = 12;  // of 16 at most
 
-    // `ingest` and `key` outlive it. `before`: the file in the map of an earlier backup.
-    RelationStream(Ingest& ingest, HmacKey const& key, std::optional<MappedFile> before);
+    // `ingest` and `sums` outlive it. `before`: the file in the map of an earlier backup.
+    RelationStream(Ingest& ingest, FastMac& sums, std::optional<MappedFile> before);
     Result<void> append(ByteView bytes);
     // The content; its chunks are durable only after the ingest's flush().
     Result<Content> finish();
@@ -41,7 +41,7 @@ class RelationStream {
     Result<void> store(ByteView bytes);
 
     Ingest& ingest_;
-    HmacKey const& key_;
+    FastMac& sums_;
     MappedFile before_;
     std::size_t before_extent_ = 0;     // that with the page which was asked for last
     std::uint64_t before_begin_ = 0;    // where it begins in the file

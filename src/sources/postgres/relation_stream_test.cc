@@ -29,7 +29,7 @@ ByteSpan page_at(Bytes& bytes, std::size_t number) {
 struct Relations {
     FakeChunks chunks;
     FakeIngest ingest{chunks};
-    HmacKey key{as_bytes("a key of pages")};
+    FastMac sums{Bytes(64, 7)};
     MappedFile map;
     Content content;
 
@@ -38,7 +38,7 @@ struct Relations {
     // Stores the file over the map of the time before, in pieces of any size; how many bytes were new.
     std::uint64_t store(Bytes const& bytes, std::size_t piece = 10'000) {
         auto before = chunks.appended;
-        RelationStream stream(ingest, key, map);
+        RelationStream stream(ingest, sums, map);
         for (std::size_t at = 0; at < bytes.size(); at += piece)
             EXPECT_TRUE(stream.append(ByteView(bytes).subspan(at, std::min(piece, bytes.size() - at))));
         auto finished = stream.finish();
