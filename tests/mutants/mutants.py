@@ -11,7 +11,7 @@ class Mutant:
     target: str
     tests: str
     arguments: tuple = ()
-    seconds: int = 600
+    seconds: int = 1800  # on a machine with other work; a test that hangs has failed
 
 
 def store(name, old, new, tests, file="src/store/local_store.cc"):
@@ -44,7 +44,7 @@ MUTANTS = [
           "*.*"),
     store("a short read is accepted", "        if (got < step.size())\n            return store_errors::too_short(key, offset + at, offset, to.size());\n",
           "        if (got < step.size()) return {};\n", "LocalStore.AFileThatShrinks*"),
-    store("a removal is not synced", "    auto synced = files_.sync_directory(parent_directory(path));", "    Result<void> synced;", CRASH),
+    store("a removal is not synced", "    auto synced = files_.sync_directory(parent_directory(path_of(key)));", "    Result<void> synced;", CRASH),
     # -- seals
     repo("the nonce of a frame is always the same", "frame.cc", "    std::memcpy(nonce.data(), &number, sizeof number);\n",
          "    number = 0;\n    std::memcpy(nonce.data(), &number, sizeof number);\n", "Pack.*"),
@@ -65,20 +65,19 @@ MUTANTS = [
          "    { std::vector<PackSummary> early{sealed.summary}; TRY(store_segment(early)); }\n"
          "    auto put = repository_.store().put(pack_key(sealed.summary.id), sealed.views(), stop_.get_token());\n",
          "*IngestTest.*:RepositoryTest.TheOrder*"),
-    repo("a point is put before its chunks", "repository.cc", "    TRY(ingest.flush());\n    auto sealed = seal_point(point, keys_, world_.random);\n",
-         "    auto sealed = seal_point(point, keys_, world_.random);\n", "RepositoryTest.*"),
-    repo("a point is removed before its log entry", "repository.cc", "    auto dropped = Promises(logs).dropped;\n    for (auto const& point : points) {\n",
-         "    auto dropped = Promises(logs).dropped;\n    for (auto const& point : points) {\n"
+    repo("a point is put before its chunks", "stored_points.cc", "    TRY(ingest.flush());\n", "", "RepositoryTest.*"),
+    repo("a point is removed before its log entry", "stored_points.cc", "    auto const ring = known_ring();\n    auto dropped = Promises(logs, ring).dropped;\n    for (auto const& point : points) {\n",
+         "    auto const ring = known_ring();\n    auto dropped = Promises(logs, ring).dropped;\n    for (auto const& point : points) {\n"
          "        TRY(store_.remove(ObjectKey(point_key(point.dataset, point.time, point.id)), stop));\n",
          "RepositoryTest.ADropped*"),
-    repo("whoever writes drops points", "repository.cc", "                } else if ((item.roles & static_cast<Roles>(Role::admin)) != 0) {", "                } else {",
+    repo("whoever writes drops points", "stored_points.cc", "                } else if ((item.roles & static_cast<Roles>(Role::admin)) != 0) {", "                } else {",
          "RepositoryTest.OnlyAnAdmin*"),
-    repo("a rollback is not noticed", "repository.cc", "        if (contradictions.empty())\n            return logs;", "        return logs;",
+    repo("a rollback is not noticed", "stored_logs.cc", "        if (contradictions.empty())\n            return logs;", "        return logs;",
          "RepositoryTest.*"),
     # -- writers beside a collection
-    repo("what is doomed is not looked at again", "repository.cc", "    auto secured = ingest.secure(stop);", "    Result<void> secured;",
+    repo("what is doomed is not looked at again", "stored_points.cc", "    auto secured = ingest.secure(stop);", "    Result<void> secured;",
          "RepositoryTest.*Doomed*:Prune*"),
-    repo("what is doomed is looked at before the point is put", "repository.cc",
+    repo("what is doomed is looked at before the point is put", "stored_points.cc",
          "    TRY(store_.put(ObjectKey(sealed.key), sealed.object, stop).within(sealed.key));\n    auto secured = ingest.secure(stop);\n",
          "    auto secured = ingest.secure(stop);\n    TRY(store_.put(ObjectKey(sealed.key), sealed.object, stop).within(sealed.key));\n",
          "PruneCrash.*"),
@@ -89,14 +88,14 @@ MUTANTS = [
     repo("unconfirmed points need nothing", "collect.cc", "        report_.points = list.points.size();\n",
          "        std::erase_if(list.points, [](auto const& info) { return !info.confirmed; });\n        report_.points = list.points.size();\n",
          "Prune*"),
-    repo("the lists on the way to a file are garbage", "live_set.cc", "        live_.insert(*extent.chunk);\n        if (depth == 0) return {};",
-         "        if (depth < 2) live_.insert(*extent.chunk);\n        if (depth == 0) return {};", "PruneTest.Lists*"),
+    repo("the lists on the way to a file are garbage", "live_set.cc", "        live_.insert(in_pair(*extent.chunk, pair_));\n        if (depth == 0) return {};",
+         "        if (depth < 2) live_.insert(in_pair(*extent.chunk, pair_));\n        if (depth == 0) return {};", "PruneTest.Lists*"),
     repo("nobody waits for writers that run", "collect.cc", "        return std::ranges::none_of(list.leases, [&](auto const& lease) { return may_run(lease, list); });",
          "        return true;", "PruneTest.*"),
     repo("nobody waits at all", "collect.cc", "        if (pack.since > now() || now() - pack.since <= wait()) return false;\n", "", "PruneTest.*"),
     repo("a pack goes while the index names it", "collect.cc", "        TRY(rewrite_index(remove));\n", "", "PruneTest.*"),
     repo("an old segment goes before the merged one stands", "collect.cc",
-         "        TRY(put_merged(named, goes));\n        for (auto const* segment : old) TRY(store_.remove(ObjectKey(segment->key), stop_).within(segment->key));\n",
+         "        TRY(put_merged(named, goes));\n        TRY(wait_for_listings());\n        for (auto const* segment : old) TRY(store_.remove(ObjectKey(segment->key), stop_).within(segment->key));\n",
          "        for (auto const* segment : old) TRY(store_.remove(ObjectKey(segment->key), stop_).within(segment->key));\n        TRY(put_merged(named, goes));\n",
          "PruneCrash.*"),
     repo("the copy is not opened before the original goes", "collect.cc", "        TRY(open_keepers());\n", "", "PruneTest.TheCopy*"),
@@ -112,7 +111,7 @@ MUTANTS = [
     history("a writer does not look at what was doomed before it promises", "ingest.cc",
             "Result<void> IngestImpl::secure(std::stop_token stop) {\n",
             "Result<void> IngestImpl::secure(std::stop_token stop) {\n    if (!stop.stop_requested()) return {};\n"),
-    history("a writer looks before its point is durable", "repository.cc",
+    history("a writer looks before its point is durable", "stored_points.cc",
             "    TRY(store_.put(ObjectKey(sealed.key), sealed.object, stop).within(sealed.key));\n    auto secured = ingest.secure(stop);\n",
             "    auto secured = ingest.secure(stop);\n    TRY(store_.put(ObjectKey(sealed.key), sealed.object, stop).within(sealed.key));\n"),
     history("a writer reuses what is doomed", "ingest.cc", "    index->exclude(doomed.packs);\n", ""),
@@ -141,9 +140,9 @@ MUTANTS = [
             "        if (!plan_.doom.empty()) TRY(put_list(list));\n        // A writer that began"),
     history("points that nobody has confirmed need nothing", "collect.cc", "        report_.points = list.points.size();\n",
             "        std::erase_if(list.points, [](auto const& info) { return !info.confirmed; });\n        report_.points = list.points.size();\n"),
-    history("a point goes before its log entry says so", "repository.cc",
-            "    auto dropped = Promises(logs).dropped;\n    for (auto const& point : points) {\n",
-            "    auto dropped = Promises(logs).dropped;\n    for (auto const& point : points) {\n"
+    history("a point goes before its log entry says so", "stored_points.cc",
+            "    auto const ring = known_ring();\n    auto dropped = Promises(logs, ring).dropped;\n    for (auto const& point : points) {\n",
+            "    auto const ring = known_ring();\n    auto dropped = Promises(logs, ring).dropped;\n    for (auto const& point : points) {\n"
             "        TRY(store_.remove(ObjectKey(point_key(point.dataset, point.time, point.id)), stop));\n"),
     # -- a directory under it, by the simulation
     Mutant("an object's name is not synced, found by histories", "src/store/local_store.cc",
