@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "crypto/crypto.h"
+#include "repo/gear_scan.h"
 
 namespace holdfast {
 namespace {
@@ -77,30 +78,16 @@ void Chunker::advance() {
 void Chunker::scan() {
     auto const end = std::min(begin_ + kChunkMax, end_);
     auto const* const bytes = memory_->view().data();
-    auto at = std::max(at_, std::min(begin_ + kChunkMin, end));
-    auto hash = hash_;
-    // A cut is where the masked bits are zero, and they are the highest.
+    GearPosition position{std::max(at_, std::min(begin_ + kChunkMin, end)), hash_};
+    auto const pass = best_gear_pass();
     auto search = [&](std::size_t until, std::uint64_t mask) {
-        // Four at a time, each from the hash before them all: the additions do not wait for each other.
-        for (; at + 4 <= until; at += 4) {
-            auto a = gear_[bytes[at]];
-            auto b = (a << 1) + gear_[bytes[at + 1]];
-            auto c = (b << 1) + gear_[bytes[at + 2]];
-            auto d = (c << 1) + gear_[bytes[at + 3]];
-            a += hash << 1, b += hash << 2, c += hash << 3, d += hash << 4;
-            if (std::min(std::min(a, b), std::min(c, d)) <= ~mask) break;
-            hash = d;
-        }
-        while (at < until) {
-            hash = (hash << 1) + gear_[bytes[at++]];
-            if ((hash & mask) == 0) return true;
-        }
-        return false;
+        if (pass != nullptr) pass(gear_, bytes, until, mask, position);
+        return find_cut(gear_, bytes, until, mask, position);
     };
     full_ = search(std::min(begin_ + kChunkAverage, end), kMaskBefore) || search(end, kMaskBehind) ||
-            at - begin_ == kChunkMax;
-    hash_ = hash;
-    at_ = at;
+            position.at - begin_ == kChunkMax;
+    hash_ = position.hash;
+    at_ = position.at;
 }
 
 // Index of the first cut behind the chunk's begin.

@@ -1,4 +1,5 @@
 #include "repo/chunker.h"
+#include "repo/gear_scan.h"
 
 #include <gtest/gtest.h>
 
@@ -86,6 +87,31 @@ TEST(Chunker, CutsWhereItAlwaysDid) {
     EXPECT_EQ(gear()[255], 11521207699715199710u);
     EXPECT_EQ(sizes(cut(random_bytes(8 << 20, 1))),
               (std::vector<std::size_t>{1094714, 1858820, 1189675, 402336, 1063082, 1448325, 1293159, 38497}));
+}
+
+// What many lanes pass over holds no cut, and their hash is the one that byte after byte leads to.
+TEST(Chunker, EveryScanFindsTheSameCuts) {
+    auto const pass = gear_pass_avx512();
+    if (pass == nullptr) GTEST_SKIP() << "this processor has no AVX-512";
+    auto const bytes = random_bytes(4u << 20, 5);
+    // A cut each 2^14 bytes, and one in four billion.
+    for (auto const mask : {~0ull << 50, ~0ull << 32}) {
+        GearPosition one{.at = 100, .hash = 12345}, other = one;
+        std::size_t passed = 0, cuts = 0;
+        while (one.at < bytes.size()) {
+            auto const until = std::min(bytes.size(), one.at + 70'000);
+            auto const found = find_cut(gear(), bytes.data(), until, mask, one);
+            auto const before = other.at;
+            pass(gear(), bytes.data(), until, mask, other);
+            passed += other.at - before;
+            EXPECT_EQ(find_cut(gear(), bytes.data(), until, mask, other), found);
+            ASSERT_EQ(other.at, one.at);
+            ASSERT_EQ(other.hash, one.hash);
+            cuts += found;
+        }
+        EXPECT_GT(passed, bytes.size() / 8) << "or nothing was tested";
+        EXPECT_EQ(cuts > 100, mask == ~0ull << 50);
+    }
 }
 
 TEST(Chunker, SizesStayInBoundsAndNearTheAverage) {
