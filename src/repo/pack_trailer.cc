@@ -1,8 +1,11 @@
 #include "repo/pack_trailer.h"
 
 #include <fmt/format.h>
-#define XXH_INLINE_ALL
+#define XXH_STATIC_LINKING_ONLY  // the state as a value
 #include <xxhash.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>  // XXH3 by what the processor has, under the same names
+#endif
 
 #include <algorithm>
 #include <array>
@@ -164,14 +167,17 @@ Bytes finish_trailer(std::span<ByteView const> parts, unsigned parity_percent, P
     for (auto part : parts) trailer.body += part.size();
     trailer.parity = 0;
     trailer.sector_bytes = kSectorBytes;
-    Bytes parity;
     if (parity_percent > 0) {
         trailer.sector_bytes = parity_sector_bytes(trailer.body);
         auto rounded = (trailer.data_sectors() * parity_percent + 50) / 100;
         trailer.parity = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, rounded));
-        parity.resize(std::uint64_t{trailer.parity} * trailer.sector_bytes);
-        compute_parity(shape_of(trailer), parts, parity);
     }
+    // With parity: the trailer's copy, the parity, the trailer.
+    Bytes all(trailer.object_bytes() - trailer.body);
+    auto parity = trailer.parity == 0
+                      ? ByteSpan()
+                      : ByteSpan(all).subspan(trailer.bytes(), std::size_t{trailer.parity} * trailer.sector_bytes);
+    if (trailer.parity > 0) compute_parity(shape_of(trailer), parts, parity);
     ByteWriter writer;
     for (auto const& sum : sector_sums(parts, trailer.sector_bytes)) writer.raw(sum);
     for (std::size_t at = 0; at < parity.size(); at += trailer.sector_bytes) {
@@ -184,11 +190,9 @@ Bytes finish_trailer(std::span<ByteView const> parts, unsigned parity_percent, P
     writer.u32(trailer.parity);
     writer.raw(sum_of(writer.view()));
     writer.raw(as_bytes(kTrailerMagic));
-    auto alone = writer.take();
-    if (trailer.parity == 0) return alone;
-    Bytes all;
-    all.reserve(2 * alone.size() + parity.size());
-    for (ByteView part : {ByteView(alone), ByteView(parity), ByteView(alone)}) all.insert(all.end(), part.begin(), part.end());
+    assert(writer.view().size() == trailer.bytes());
+    std::ranges::copy(writer.view(), all.begin());
+    std::ranges::copy(writer.view(), all.end() - static_cast<std::ptrdiff_t>(trailer.bytes()));
     return all;
 }
 
