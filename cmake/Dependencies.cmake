@@ -7,10 +7,15 @@ foreach(module IN ITEMS fmt libsodium libcrypto libzstd libxxhash libisal libcur
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${module})
 endforeach()
 find_package(GTest REQUIRED)
+# Without pkg-config, and for amd64 alone: elsewhere OpenSSL does what it does.
+find_library(IPSEC_MB IPSec_MB)
 
 set(HOLDFAST_EXTERNAL_base PkgConfig::fmt)
 set(HOLDFAST_EXTERNAL_os Threads::Threads)
 set(HOLDFAST_EXTERNAL_crypto PkgConfig::libsodium PkgConfig::libcrypto)
+if(IPSEC_MB)
+  list(APPEND HOLDFAST_EXTERNAL_crypto ${IPSEC_MB})
+endif()
 set(HOLDFAST_EXTERNAL_codec PkgConfig::libzstd)
 set(HOLDFAST_EXTERNAL_net PkgConfig::libcurl)
 set(HOLDFAST_EXTERNAL_repo PkgConfig::libxxhash PkgConfig::libisal PkgConfig::libqrencode)

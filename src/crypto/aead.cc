@@ -1,98 +1,31 @@
 #include <cassert>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
-#include <openssl/evp.h>
 #include <sodium.h>
 
 #include "crypto/crypto.h"
+#include "crypto/gcm_engine.h"
 
 namespace holdfast {
 namespace {
 
-// A cipher context that is made once for a thread: making one costs more than sealing a small
-// frame. Between calls it holds the schedule of the last key; OpenSSL wipes it when the thread
-// ends.
-class GcmContext {
-  public:
-    explicit GcmContext(bool seals) : context_(EVP_CIPHER_CTX_new()) {
-        static EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
-        // Out of memory, or an OpenSSL without AES: nothing that a caller could mend.
-        if (context_ == nullptr || cipher == nullptr ||
-            EVP_CipherInit_ex2(context_, cipher, nullptr, nullptr, seals ? 1 : 0, nullptr) != 1)
-            std::abort();
-    }
-    ~GcmContext() { EVP_CIPHER_CTX_free(context_); }
-    GcmContext(GcmContext const&) = delete;
-    GcmContext& operator=(GcmContext const&) = delete;
-
-    void begin(ByteView key, GcmNonce const& nonce, ByteView associated) {
-        assert(key.size() == 32);
-        check(EVP_CipherInit_ex2(context_, nullptr, key.data(), nonce.data(), -1, nullptr));
-        int ignored = 0;
-        for (auto rest = associated; !rest.empty();) {
-            auto part = rest.first(std::min(rest.size(), kPartMax));
-            check(EVP_CipherUpdate(context_, nullptr, &ignored, part.data(),
-                                   static_cast<int>(part.size())));
-            rest = rest.subspan(part.size());
-        }
-    }
-    void transform(ByteView from, std::uint8_t* to) {
-        while (!from.empty()) {
-            auto part = from.first(std::min(from.size(), kPartMax));
-            int written = 0;
-            check(EVP_CipherUpdate(context_, to, &written, part.data(),
-                                   static_cast<int>(part.size())));
-            assert(static_cast<std::size_t>(written) == part.size());
-            from = from.subspan(part.size());
-            to += part.size();
-        }
-    }
-    void take_tag(std::uint8_t* tag) {
-        check(finish());
-        check(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, kGcmTagBytes, tag));
-    }
-    bool tag_fits(ByteView tag) {
-        // OpenSSL takes a pointer to non-const and only reads.
-        check(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, kGcmTagBytes,
-                                  const_cast<std::uint8_t*>(tag.data())));
-        return finish() == 1;
-    }
-
-  private:
-    static constexpr std::size_t kPartMax = 1u << 30;  // lengths are int
-    int finish() {
-        std::uint8_t nothing[kGcmTagBytes];
-        int written = 0;
-        return EVP_CipherFinal_ex(context_, nothing, &written);
-    }
-    static void check(int status) {
-        if (status != 1)
-            std::abort();
-    }
-    EVP_CIPHER_CTX* context_;
-};
+GcmEngine const& gcm() {
+    static GcmEngine const chosen = vector_gcm().value_or(openssl_gcm());
+    return chosen;
+}
 
 }  // namespace
 
 void gcm_seal(ByteView key32, GcmNonce const& nonce, ByteView associated, ByteView plain,
               ByteSpan sealed) {
-    assert(sealed.size() == plain.size() + kGcmTagBytes);
-    thread_local GcmContext context(true);
-    context.begin(key32, nonce, associated);
-    context.transform(plain, sealed.data());
-    context.take_tag(sealed.data() + plain.size());
+    assert(key32.size() == 32 && sealed.size() == plain.size() + kGcmTagBytes);
+    gcm().seal(key32, nonce, associated, plain, sealed.data());
 }
 
 bool gcm_open(ByteView key32, GcmNonce const& nonce, ByteView associated, ByteView sealed,
               ByteSpan plain) {
     if (sealed.size() < kGcmTagBytes)
         return false;
-    assert(plain.size() == sealed.size() - kGcmTagBytes);
-    thread_local GcmContext context(false);
-    context.begin(key32, nonce, associated);
-    context.transform(sealed.first(plain.size()), plain.data());
-    if (context.tag_fits(sealed.subspan(plain.size())))
+    assert(key32.size() == 32 && plain.size() == sealed.size() - kGcmTagBytes);
+    if (gcm().open(key32, nonce, associated, sealed, plain.data()))
         return true;
     wipe(plain);
     return false;

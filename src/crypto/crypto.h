@@ -38,6 +38,8 @@ class HmacKey {
     Hash32 of(ByteView bytes) const;
     // Of the concatenation.
     Hash32 of(ByteView first, ByteView second) const;
+    // Of each message, into the hash of the same place: with many of some length, and AVX-512, in half the time.
+    void of_each(std::span<ByteView const> messages, std::span<Hash32> hashes) const;
 
   private:
     State inner_{}, outer_{};

@@ -1,8 +1,10 @@
 #include "crypto/crypto.h"
+#include "crypto/gcm_engine.h"
 
 #include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <random>
 #include <set>
 #include <thread>
 
@@ -167,6 +169,28 @@ GcmCase const kGcmCases[] = {
      "76fc6ece0f4e1768cddf8853bb2d551b"},
 };
 
+// One after the other, published vectors hold (above); side by side it is the same, whatever the lengths.
+TEST(HmacKey, ManyAtOnceAreAsEachAlone) {
+    HmacKey key(hex("000102030405060708090a0b0c0d0e0f"));
+    std::mt19937_64 random(7);
+    Bytes pool(1u << 20);
+    for (auto& byte : pool) byte = static_cast<std::uint8_t>(random());
+    for (std::size_t count : {0, 1, 8, 9, 15, 16, 17, 40}) {
+        for (std::size_t longest : {0, 1, 63, 64, 65, 1'000, 50'000}) {
+            std::vector<ByteView> messages;
+            for (std::size_t i = 0; i < count; ++i) {
+                auto size = i % 3 == 0 ? longest : random() % (longest + 1);
+                messages.push_back(ByteView(pool).subspan(random() % (pool.size() - size), size));
+            }
+            std::vector<Hash32> hashes(count);
+            key.of_each(messages, hashes);
+            for (std::size_t i = 0; i < count; ++i) {
+                ASSERT_EQ(hashes[i], key.of(messages[i])) << count << " of up to " << longest << ", number " << i;
+            }
+        }
+    }
+}
+
 TEST(Gcm, MatchesPublishedVectors) {
     for (auto const& c : kGcmCases) {
         auto plain = hex(c.plain);
@@ -192,6 +216,33 @@ TEST(Gcm, RefusesEveryFlipAndLeavesZeros) {
     Bytes opened(whole.size() - kGcmTagBytes);
     EXPECT_FALSE(gcm_open(hex(c.key), fixed<12>(c.nonce), {}, whole, opened));
     EXPECT_FALSE(gcm_open(hex(c.key), fixed<12>(c.nonce), {}, ByteView(whole).first(7), {}));
+}
+
+TEST(Gcm, EveryEngineMakesTheSameBytes) {
+    auto vector = vector_gcm();
+    if (!vector) GTEST_SKIP() << "this processor has no AES on wide vectors, or the library is missing";
+    std::mt19937_64 random(1);
+    auto noise = [&](std::size_t size) {
+        Bytes bytes(size);
+        for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
+        return bytes;
+    };
+    auto keys = std::array{noise(32), noise(32)};
+    for (int i = 0; i < 2'000; ++i) {
+        auto const& key = keys[random() % 2];
+        GcmNonce nonce;
+        std::ranges::copy(noise(12), nonce.begin());
+        auto associated = noise(random() % 70);
+        auto plain = noise(i < 1'000 ? static_cast<std::size_t>(i) : random() % 70'000);
+        Bytes one(plain.size() + kGcmTagBytes), other(one.size()), opened(plain.size());
+        openssl_gcm().seal(key, nonce, associated, plain, one.data());
+        vector->seal(key, nonce, associated, plain, other.data());
+        ASSERT_EQ(one, other) << plain.size();
+        EXPECT_TRUE(vector->open(key, nonce, associated, one, opened.data()));
+        ASSERT_EQ(opened, plain);
+        other[random() % other.size()] ^= 1;
+        EXPECT_FALSE(vector->open(key, nonce, associated, other, opened.data()));
+    }
 }
 
 TEST(Gcm, ThreadsDoNotDisturbEachOther) {

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <functional>
 #include <openssl/sha.h>
 #include <utility>
+#include <vector>
 
 #include "crypto/crypto.h"
+#include "crypto/sha256_lanes.h"
 
 namespace holdfast {
 namespace {
@@ -107,6 +110,104 @@ Hash32 HmacKey::of(ByteView first, ByteView second) const {
     auto outer = load(outer_);
     update(outer, hash);
     return finish(outer);
+}
+
+namespace {
+
+// Fewer messages than this are hashed sooner one after the other.
+constexpr std::size_t kLanesWorth = 9;
+
+// The messages of one HmacKey::of_each(), each in a lane as long as it has whole blocks.
+class HmacLanes {
+  public:
+    HmacLanes(HmacKey::State const& inner, HmacKey::State const& outer, std::span<ByteView const> messages, std::span<Hash32> hashes)
+        : inner_(load(inner)), outer_(load(outer)), messages_(messages), hashes_(hashes), order_(messages.size()) {
+        for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = i;
+        // The longest first: the lanes end at about the same time.
+        std::ranges::sort(order_, std::greater{}, [&](std::size_t i) { return messages[i].size(); });
+    }
+    ~HmacLanes() {
+        wipe({reinterpret_cast<std::uint8_t*>(&lanes_), sizeof lanes_});
+        wipe({reinterpret_cast<std::uint8_t*>(&inner_), sizeof inner_});
+        wipe({reinterpret_cast<std::uint8_t*>(&outer_), sizeof outer_});
+    }
+    HmacLanes(HmacLanes const&) = delete;
+
+    void run(ShaLanesKernel kernel) {
+        for (std::size_t lane = 0; lane < kShaLanes; ++lane) begin(lane);
+        while (static_cast<std::size_t>(std::ranges::count_if(left_, [](auto blocks) { return blocks > 0; })) >= kLanesWorth) {
+            auto step = SIZE_MAX;
+            for (std::size_t lane = 0; lane < kShaLanes; ++lane) {
+                if (left_[lane] > 0 && left_[lane] < step) step = left_[lane], shortest_ = lane;
+            }
+            // Lanes without a message repeat another's, for nothing.
+            for (std::size_t lane = 0; lane < kShaLanes; ++lane) {
+                if (left_[lane] == 0) data_[lane] = data_[shortest_];
+            }
+            kernel(lanes_, data_, step);
+            for (std::size_t lane = 0; lane < kShaLanes; ++lane) {
+                if (left_[lane] == 0) continue;
+                left_[lane] -= step;
+                if (left_[lane] > 0) continue;
+                end(lane);
+                begin(lane);
+            }
+        }
+        for (std::size_t lane = 0; lane < kShaLanes; ++lane) {
+            if (left_[lane] > 0) end(lane);
+        }
+        // Those that have not begun: too short for a lane, or too few.
+        for (; next_ < order_.size(); ++next_) finish_from(inner_, order_[next_], 0);
+    }
+
+  private:
+    void begin(std::size_t lane) {
+        if (next_ == order_.size() || messages_[order_[next_]].size() < kBlockBytes) return;
+        message_[lane] = order_[next_++];
+        data_[lane] = messages_[message_[lane]].data();
+        left_[lane] = messages_[message_[lane]].size() / kBlockBytes;
+        for (std::size_t i = 0; i < 8; ++i) lanes_.state[i][lane] = inner_.h[i];
+    }
+
+    void end(std::size_t lane) {
+        auto const done = static_cast<std::size_t>(data_[lane] - messages_[message_[lane]].data());
+        auto context = inner_;
+        for (std::size_t i = 0; i < 8; ++i) context.h[i] = lanes_.state[i][lane];
+        // Bits of the message, with the block of the key.
+        auto const bits = std::uint64_t{8} * (kBlockBytes + done);
+        context.Nl = static_cast<SHA_LONG>(bits);
+        context.Nh = static_cast<SHA_LONG>(bits >> 32);
+        finish_from(context, message_[lane], done);
+        left_[lane] = 0;
+    }
+
+    void finish_from(SHA256_CTX context, std::size_t message, std::size_t done) {
+        update(context, messages_[message].subspan(done));
+        auto hash = finish(context);
+        auto outer = outer_;
+        update(outer, hash);
+        hashes_[message] = finish(outer);
+    }
+
+    SHA256_CTX inner_, outer_;
+    std::span<ByteView const> messages_;
+    std::span<Hash32> hashes_;
+    std::vector<std::size_t> order_;
+    std::size_t next_ = 0;
+    ShaLanes lanes_{};
+    std::uint8_t const* data_[kShaLanes] = {};
+    std::array<std::size_t, kShaLanes> left_{};  // whole blocks; 0: no message
+    std::array<std::size_t, kShaLanes> message_{};
+    std::size_t shortest_ = 0;
+};
+
+}  // namespace
+
+void HmacKey::of_each(std::span<ByteView const> messages, std::span<Hash32> hashes) const {
+    assert(messages.size() == hashes.size());
+    static auto const kernel = sha_lanes_kernel();
+    if (kernel != nullptr && messages.size() >= kLanesWorth) return HmacLanes(inner_, outer_, messages, hashes).run(kernel);
+    for (std::size_t i = 0; i < messages.size(); ++i) hashes[i] = of(messages[i]);
 }
 
 Secret hkdf_sha256(ByteView key, ByteView salt, ByteView info, std::size_t size) {

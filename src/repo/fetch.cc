@@ -17,7 +17,10 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t kReadMax = 8u << 20;
+constexpr std::uint64_t kReadMax = 20u << 20;
+// Chunks whose ids are computed together (HmacKey::of_each), and the raw bytes of their frames.
+constexpr std::size_t kCheckedTogether = 16;
+constexpr std::size_t kCheckedBytes = 16u << 20;
 // Raw frames that chunk() keeps: a directory's neighbours lie in the same ones.
 constexpr std::size_t kCacheBytes = 16u << 20;
 // Extents that extents() hands over at once.
@@ -42,13 +45,14 @@ struct Read {
     std::vector<FrameRead> frames;
     std::uint64_t begin() const { return frames.front().begin(); }
     std::uint64_t length() const { return frames.back().end() - begin(); }
-    // What it holds in memory while it runs: the sealed bytes, and one frame as stored and as raw.
+    // What it holds in memory while it runs: the sealed bytes, and some frames as raw, one of them as stored.
     std::size_t cost() const {
-        std::size_t largest = 0;
+        std::size_t largest = 0, all = 0;
         for (auto const& frame : frames) {
             largest = std::max<std::size_t>(largest, frame.location().frame.raw);
+            all += frame.location().frame.raw;
         }
-        return length() + 2 * largest;
+        return length() + 2 * largest + std::min(all, kCheckedBytes);
     }
 };
 
@@ -350,7 +354,11 @@ class FetchImpl : public Fetch {
     // it looks at this.
     struct Scratch {
         Bytes sealed;
-        FrameScratch frame;
+        std::deque<FrameScratch> frames;  // of those that are delivered together
+        FrameScratch& frame(std::size_t number) {
+            while (frames.size() <= number) frames.emplace_back();
+            return frames[number];
+        }
     };
     std::unique_ptr<Scratch> take_scratch() {
         std::lock_guard lock(scratch_mutex_);
@@ -381,26 +389,25 @@ class FetchImpl : public Fetch {
         auto& store = repository_.store();
         auto sealed = grown(scratch.sealed, read.length());
         auto got = store.read(object, read.begin(), sealed, batch.stop);
+        Opened opened;
         for (auto const& frame : read.frames) {
             if (batch.ended()) return;
+            auto const& frame_location = frame.location();
+            auto& memory = scratch.frame(opened.frames);
             if (got) {
                 auto bytes = sealed.subspan(frame.begin() - read.begin(), frame.end() - frame.begin());
-                deliver(batch, frame,
-                        open_frame(*key, frame.location().frame_number, frame.location().frame, bytes,
-                                   scratch.frame));
-                continue;
+                add(batch, opened, frame,
+                    open_frame(*key, frame_location.frame_number, frame_location.frame, bytes, memory));
+            } else if (!is_local(got.error().kind)) {
+                return batch.end_with(std::move(got.error()).within("read pack " + location.pack.brief()));
+            } else if (read.frames.size() == 1 || got.error().kind == ErrorKind::not_found) {
+                give_up(batch, frame, got.error());
+            } else {
+                // What can't be read at once may be readable in part: a pack that was cut off.
+                add(batch, opened, frame, read_frame(*key, frame_location, memory, batch.stop));
             }
-            // What can't be read at once may be readable in part: a pack that was cut off.
-            if (!is_local(got.error().kind)) {
-                batch.end_with(std::move(got.error()).within("read pack " + location.pack.brief()));
-                return;
-            }
-            if (read.frames.size() == 1 || got.error().kind == ErrorKind::not_found) {
-                deliver(batch, frame, fail(got.error()));
-                continue;
-            }
-            deliver(batch, frame, read_frame(*key, frame.location(), scratch.frame, batch.stop));
         }
+        deliver(batch, opened);
     }
 
     Result<PackKey> derive(PackHeader const& header) const {
@@ -422,23 +429,36 @@ class FetchImpl : public Fetch {
         return open_frame(key, location.frame_number, location.frame, sealed, scratch);
     }
 
-    // Hands the frame's chunks to the sink, or notes why not.
-    void deliver(Batch& batch, FrameRead const& frame, Result<ByteView> raw) {
-        if (!raw) {
-            give_up(batch, frame, std::move(raw.error()));
-            return;
-        }
+    // Wants that are checked together; their frames lie in memory of their own.
+    struct Opened {
+        std::vector<Want const*> wants;
+        std::vector<ByteView> chunks;
+        std::size_t frames = 0, bytes = 0;
+    };
+
+    void add(Batch& batch, Opened& opened, FrameRead const& frame, Result<ByteView> raw) {
+        if (!raw) return give_up(batch, frame, raw.error());
+        ++opened.frames;
+        opened.bytes += raw->size();
         for (auto const& want : frame.wants) {
-            auto bytes = raw->subspan(want.location.offset, want.location.length);
-            if (id_of(bytes) != batch.wants[want.index]) {
+            opened.wants.push_back(&want);
+            opened.chunks.push_back(raw->subspan(want.location.offset, want.location.length));
+        }
+        if (opened.wants.size() >= kCheckedTogether || opened.bytes >= kCheckedBytes) deliver(batch, std::exchange(opened, {}));
+    }
+
+    // Hands chunks to the sink, or notes why not.
+    void deliver(Batch& batch, Opened const& opened) {
+        std::vector<Hash32> ids(opened.chunks.size());
+        id_key_.of_each(opened.chunks, ids);
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            auto const& want = *opened.wants[i];
+            if (ChunkId::from_bytes(ids[i]) != batch.wants[want.index]) {
                 note(batch, want, other_bytes());
                 continue;
             }
-            auto done = batch.sink(want.index, bytes);
-            if (!done) {
-                batch.end_with(std::move(done.error()));
-                return;
-            }
+            auto done = batch.sink(want.index, opened.chunks[i]);
+            if (!done) return batch.end_with(std::move(done.error()));
         }
     }
 

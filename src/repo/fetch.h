@@ -9,7 +9,7 @@
 namespace holdfast {
 
 struct FetchLimits {
-    std::size_t in_flight_bytes = 48u << 20;  // sealed and raw bytes between store and sink
+    std::size_t in_flight_bytes = 96u << 20;  // sealed and raw bytes between store and sink
 };
 
 // The way out: chunk ids → plan by pack → ranged reads → open → decode → recompute the chunk id → sink.

@@ -11,6 +11,9 @@ namespace {
 
 // Above this (128 GiB of average chunks, 4 MiB of ids) a stream does not say which chunks it needs.
 constexpr std::size_t kStreamChunksMax = 1u << 17;
+// Chunks whose ids are computed together, and the memory that they may hold meanwhile.
+constexpr std::size_t kTogether = 16;
+constexpr std::size_t kTogetherBytes = 24u << 20;
 // How often a backup is stored again beside a collection that goes on.
 constexpr int kSecureAttemptsMax = 5;
 
@@ -34,6 +37,7 @@ class ChunkNames {
 };
 
 class ExtentList;
+class ChunkQueue;
 
 // The bytes of a list of extents, cut and stored as they come, so that a list never lies in memory
 // as a whole. What they become is again a list of extents, one level up.
@@ -45,12 +49,9 @@ class ListStream {
     Result<Content> finish();
 
   private:
-    Result<void> store();
-
-    Pipeline& pipeline_;
-    ChunkNames& names_;
     Chunker chunker_;
     std::unique_ptr<ExtentList> list_;
+    std::unique_ptr<ChunkQueue> queue_;
 };
 
 // Extents in order: few are kept, more go into a ListStream as they come.
@@ -87,22 +88,49 @@ class ExtentList {
     std::unique_ptr<ListStream> list_;
 };
 
-// Takes what the chunker has complete and names it in the list.
-Result<void> store_chunk_of(Pipeline& pipeline, ChunkNames& names, ChunkKind kind, Chunker& chunker,
-                            ExtentList& list) {
-    auto element = chunker.element();
-    auto bytes = chunker.take();
-    auto size = bytes.bytes.size();
-    auto id = TRY(pipeline.store_chunk(kind, std::move(bytes), element));
-    names.add(id);
-    return list.add({.chunk = id, .offset = 0, .length = size});
-}
+// Chunks of one stream on their way into its list. Their ids are computed several at a time.
+class ChunkQueue {
+  public:
+    ChunkQueue(Pipeline& pipeline, ChunkNames& names, ChunkKind kind, ExtentList& list)
+        : pipeline_(pipeline), names_(names), kind_(kind), list_(list) {}
+
+    // Takes what the chunker has complete.
+    Result<void> take_from(Chunker& chunker) {
+        auto element = chunker.element();
+        auto bytes = chunker.take();
+        waiting_bytes_ += bytes.bytes.size();
+        waiting_.push_back({std::move(bytes), element});
+        if (waiting_.size() < kTogether && waiting_bytes_ < kTogetherBytes) return {};
+        return flush();
+    }
+
+    Result<void> flush() {
+        if (waiting_.empty()) return {};
+        std::vector<std::size_t> sizes;
+        for (auto const& chunk : waiting_) sizes.push_back(chunk.bytes.bytes.size());
+        auto ids = TRY(pipeline_.store_chunks(kind_, waiting_));
+        waiting_.clear();
+        waiting_bytes_ = 0;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            names_.add(ids[i]);
+            TRY(list_.add({.chunk = ids[i], .offset = 0, .length = sizes[i]}));
+        }
+        return {};
+    }
+
+  private:
+    Pipeline& pipeline_;
+    ChunkNames& names_;
+    ChunkKind kind_;
+    ExtentList& list_;
+    std::vector<Pipeline::Chunk> waiting_;
+    std::size_t waiting_bytes_ = 0;
+};
 
 ListStream::ListStream(Pipeline& pipeline, ChunkNames& names, std::uint8_t depth)
-    : pipeline_(pipeline),
-      names_(names),
-      chunker_(pipeline.gear(), Layout{}, pipeline.memory()),
-      list_(std::make_unique<ExtentList>(pipeline, names, depth)) {}
+    : chunker_(pipeline.gear(), Layout{}, pipeline.memory()),
+      list_(std::make_unique<ExtentList>(pipeline, names, depth)),
+      queue_(std::make_unique<ChunkQueue>(pipeline, names, ChunkKind::extents, *list_)) {}
 ListStream::~ListStream() = default;
 
 Result<void> ListStream::append(Extent const& extent) {
@@ -111,17 +139,14 @@ Result<void> ListStream::append(Extent const& extent) {
     auto bytes = writer.view();
     while (!bytes.empty()) {
         bytes = chunker_.feed(bytes);
-        while (chunker_.full()) TRY(store());
+        while (chunker_.full()) TRY(queue_->take_from(chunker_));
     }
     return {};
 }
 
-Result<void> ListStream::store() {
-    return store_chunk_of(pipeline_, names_, ChunkKind::extents, chunker_, *list_);
-}
-
 Result<Content> ListStream::finish() {
-    if (!chunker_.empty()) TRY(store());
+    if (!chunker_.empty()) TRY(queue_->take_from(chunker_));
+    TRY(queue_->flush());
     return list_->finish();
 }
 
@@ -129,9 +154,9 @@ class StreamImpl : public Ingest::Stream {
   public:
     StreamImpl(std::shared_ptr<Pipeline> pipeline, ChunkKind kind, Layout layout)
         : pipeline_(std::move(pipeline)),
-          kind_(kind),
           chunker_(pipeline_->gear(), std::move(layout), pipeline_->memory()),
-          list_(*pipeline_, names_, 0) {}
+          list_(*pipeline_, names_, 0),
+          queue_(*pipeline_, names_, kind, list_) {}
 
     Result<void> append(ByteView bytes) override {
         if (bytes.empty()) return pipeline_->check();
@@ -168,6 +193,7 @@ class StreamImpl : public Ingest::Stream {
         finished_ = true;
         TRY(end_hole());
         if (!chunker_.empty()) TRY(end_chunk());
+        TRY(queue_.flush());
         auto content = TRY(list_.finish());
         content.size = size_;
         return content;
@@ -176,17 +202,18 @@ class StreamImpl : public Ingest::Stream {
     std::span<ChunkId const> chunks() const override { return names_.ids(); }
 
   private:
-    Result<void> end_chunk() { return store_chunk_of(*pipeline_, names_, kind_, chunker_, list_); }
+    Result<void> end_chunk() { return queue_.take_from(chunker_); }
     Result<void> end_hole() {
         if (hole_ == 0) return {};
+        TRY(queue_.flush());  // what comes before it
         return list_.add({.chunk = {}, .offset = 0, .length = std::exchange(hole_, 0)});
     }
 
     std::shared_ptr<Pipeline> pipeline_;
-    ChunkKind kind_;
     ChunkNames names_;
     Chunker chunker_;
     ExtentList list_;
+    ChunkQueue queue_;
     std::uint64_t size_ = 0;
     std::uint64_t hole_ = 0;
     bool finished_ = false;

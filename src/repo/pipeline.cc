@@ -112,18 +112,30 @@ Result<void> Pipeline::store_again(std::set<PackId> const& packs, Fetch& fetch, 
                 auto memory = std::make_shared<Memory>(bytes.size());
                 std::ranges::copy(bytes, memory->span().begin());
                 auto view = memory->view();
-                TRY(store_chunk(frame.kind, {std::move(memory), view}));
+                TRY(store_chunk(frame.kind, chunk->id, {{std::move(memory), view}}));
             }
         }
     }
     return {};
 }
 
-Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Slice chunk, Element element) {
-    auto bytes = chunk.bytes;
-    assert(!bytes.empty() && bytes.size() <= kChunkBytesMax);
+Result<std::vector<ChunkId>> Pipeline::store_chunks(ChunkKind kind, std::span<Chunk> chunks) {
     TRY(check());
-    auto id = ChunkId::from_bytes(id_key_.of(bytes));
+    std::vector<ByteView> bytes;
+    for (auto const& chunk : chunks) bytes.push_back(chunk.bytes.bytes);
+    std::vector<Hash32> hashes(chunks.size());
+    id_key_.of_each(bytes, hashes);
+    std::vector<ChunkId> ids;
+    for (std::size_t i = 0; i < chunks.size(); ++i) {
+        ids.push_back(ChunkId::from_bytes(hashes[i]));
+        TRY(store_chunk(kind, ids.back(), std::move(chunks[i])));
+    }
+    return ids;
+}
+
+Result<void> Pipeline::store_chunk(ChunkKind kind, ChunkId const& id, Chunk chunk) {
+    auto bytes = chunk.bytes.bytes;
+    assert(!bytes.empty() && bytes.size() <= kChunkBytesMax);
     auto known = knows(id);
     {
         std::lock_guard lock(mutex_);
@@ -136,20 +148,17 @@ Result<ChunkId> Pipeline::store_chunk(ChunkKind kind, Slice chunk, Element eleme
             pending_.insert(id);
         }
     }
-    if (known) return id;
+    if (known) return {};
     PackChunk entry{id, static_cast<std::uint32_t>(bytes.size())};
-    FrameOf const of{kind, element};
-    if (bytes.size() >= kLargeChunk) {
-        TRY(submit_frame(of, std::move(chunk), {entry}));
-        return id;
-    }
+    FrameOf const of{kind, chunk.element};
+    if (bytes.size() >= kLargeChunk) return submit_frame(of, std::move(chunk.bytes), {entry});
     auto& group = groups_[of];
     if (!group.raw) group.raw = memory_.take(kSolidFrame + kLargeChunk);
     std::memcpy(group.raw->span().data() + group.bytes, bytes.data(), bytes.size());
     group.bytes += bytes.size();
     group.chunks.push_back(entry);
-    if (group.bytes >= kSolidFrame) TRY(submit_group(of));
-    return id;
+    if (group.bytes >= kSolidFrame) return submit_group(of);
+    return {};
 }
 
 Result<void> Pipeline::submit_group(FrameOf of) {

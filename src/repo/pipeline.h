@@ -34,9 +34,14 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
              std::stop_token stop);
 
     // The producer's side.
-    // Takes in a chunk: computes its id, and stores it unless it is known. `element` is what it is an array
-    // of. Waits while too much is in flight.
-    Result<ChunkId> store_chunk(ChunkKind kind, Slice bytes, Element element = Element::none);
+    // `element` is what a chunk is an array of.
+    struct Chunk {
+        Slice bytes;
+        Element element = Element::none;
+    };
+    // Takes in chunks: computes their ids, and stores those that are not known. Waits while too much is in flight. Sixteen at
+    // a time cost half of what each alone does (HmacKey::of_each).
+    Result<std::vector<ChunkId>> store_chunks(ChunkKind kind, std::span<Chunk> chunks);
     // Whoever hears yes relies on it: see relied_on().
     bool knows(ChunkId const& id) const;
     Result<void> flush();
@@ -76,6 +81,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     };
     static constexpr std::size_t kLanes = 2;  // content; trees and extent lists
 
+    Result<void> store_chunk(ChunkKind kind, ChunkId const& id, Chunk chunk);
     Result<void> submit_group(FrameOf of);
     Result<void> submit_frame(FrameOf of, Slice raw, std::vector<PackChunk> chunks);
     // Returns when `ready` (called with the lock held) is true, or something failed.

@@ -53,7 +53,7 @@ MUTANTS = [
     repo("the repository is not bound into a frame", "frame.cc", "    writer.raw(repository_.view());\n", "", "Pack.*"),
     repo("a sealed frame is not opened before the put", "pack.cc", "    if (!opened || !std::equal(raw.begin(), raw.end(), opened->begin(), opened->end())) {",
          "    if (!opened) {", "Pack.BadMemory*"),
-    repo("a chunk's id is not recomputed", "fetch.cc", "            if (id_of(bytes) != batch.wants[want.index]) {", "            if (false) {", "*FetchTest.*"),
+    repo("a chunk's id is not recomputed", "fetch.cc", "            if (ChunkId::from_bytes(ids[i]) != batch.wants[want.index]) {", "            if (false) {", "*FetchTest.*"),
     repo("a document's signature is not checked", "envelope.cc", "    if (!signature_fits(certificate.sign_public, signed_text(associated, sealed), signature))",
          "    if (false)", "EnvelopeTest.*"),
     repo("every role signs everything", "envelope.cc", "    if ((certificate.roles & roles_that_sign(kind)) == 0)", "    if (false)",
