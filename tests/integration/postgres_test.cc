@@ -1,17 +1,21 @@
 // Base backup and restore against a real PostgreSQL 15.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <set>
 
+#include "crypto/crypto.h"
 #include "formats/pg_lsn.h"
 #include "os/clock.h"
 #include "os/executor.h"
 #include "os/random.h"
 #include "postgres_cluster.h"
 #include "sources/postgres/amcheck.h"
+#include "sources/postgres/base_backup_protocol.h"
 #include "sources/postgres/cluster.h"
+#include "sources/postgres/file_backup.h"
 #include "sources/postgres/postgres_source.h"
 #include "store/memory_store.h"
 
@@ -96,6 +100,13 @@ void expect_error(Result<Capture> const& capture, ErrorKind kind, std::string_vi
     EXPECT_NE(capture.error().hint.find(hint), std::string::npos) << capture.error().hint;
 }
 
+std::string text_of(std::vector<Finding> const& findings) {
+    std::string text;
+    for (auto const& finding : findings)
+        text += finding.object + ": " + std::to_string(static_cast<int>(finding.verdict)) + " " + finding.detail + "\n";
+    return text;
+}
+
 TEST_F(PostgresCapture, TakesABaseBackup) {
     auto tablespace = cluster().scratch().make("space");
     cluster().sql("create tablespace space location '" + tablespace + "'");
@@ -108,6 +119,7 @@ TEST_F(PostgresCapture, TakesABaseBackup) {
     auto const& attributes = capture->point.attributes;
     EXPECT_EQ(attributes.at("checksums"), "on");
     EXPECT_EQ(attributes.at("timeline"), "1");
+    EXPECT_EQ(attributes.at("read"), "files");
     EXPECT_EQ(attributes.at("server_version").substr(0, 3), "15.");
     EXPECT_EQ(attributes.at("wal_segment_bytes"), "16777216");
     EXPECT_EQ(attributes.at("system_identifier"), cluster().value("select system_identifier from pg_control_system()"));
@@ -135,7 +147,97 @@ TEST_F(PostgresCapture, WithoutTheRightToReplicateItSaysWhatToGrant) {
     auto capture = world.capture(cluster().conninfo("clerk"));
     ASSERT_TRUE(capture) << capture.error().message;
     EXPECT_EQ(capture->point.root, "/");
+    EXPECT_EQ(capture->point.attributes.at("read"), "connection");
     cluster().sql("drop role clerk");
+}
+
+// What of a point's tree is the same in two backups between which nothing happened: names, modes and owners, and the
+// contents of what the running server does not write to all the time.
+std::map<std::string, std::string> fingerprint(World& world) {
+    std::map<std::string, std::string> all;
+    auto fetch = world.repository->begin_fetch({}, {}).value();
+    auto visit = [&](std::string const& path, Entry const& entry) -> Result<bool> {
+        if (path.starts_with("pg_wal/")) return true;  // segments by other names, and which are archived
+        auto text = fmt::format("{} {:o} {}:{} {}:{} {}", static_cast<int>(entry.type), entry.mode, entry.uid, entry.gid,
+                                entry.user, entry.group, entry.target);
+        bool moves = path == "backup_label" || path == "backup_manifest" || path == "global/pg_control";
+        if (entry.type == EntryType::file && !moves) {
+            auto bytes = TRY(fetch->content(entry.content, 1 << 30, {}));
+            text += " " + to_hex(sha256(bytes));
+            if (path.starts_with("base/")) text += fmt::format(" {}", entry.mtime_seconds);
+        }
+        all[path] = text;
+        return true;
+    };
+    EXPECT_TRUE(TreeReader(*fetch, world.info.point.tree).walk("", visit, {}, {}));
+    return all;
+}
+
+// Two ways to one backup: the files as they are read here, and as the server sends them.
+TEST(PostgresFiles, ReadHereAreThoseThatTheServerSends) {
+    PostgresCluster cluster({.settings = {"autovacuum=off", "track_counts=off"}});
+    auto tablespace = cluster.scratch().make("space");
+    cluster.sql("create tablespace space location '" + tablespace + "'");
+    cluster.sql("create table spaced tablespace space as select i, repeat('x', 100) from generate_series(1, 20000) i");
+    cluster.sql("create unlogged table forgotten as select i from generate_series(1, 1000) i");
+    cluster.sql("create unlogged table forgotten_there(i int primary key) tablespace space");
+    cluster.sql("create role replicant login replication");
+    cluster.sql("vacuum freeze");
+    auto session = cluster.connect();  // has relations of its own
+    ASSERT_TRUE(session.query("create temporary table mine as select i from generate_series(1, 1000) i", {}));
+    std::ofstream(cluster.data() + "/base/5/pgsql_tmp4711.0") << "left behind";
+    std::ofstream(cluster.data() + "/note") << "somebody's";
+    std::filesystem::create_symlink("/etc/passwd", cluster.data() + "/base/link");
+    ScratchDirectory::give_to_postgres(cluster.data() + "/note");
+    cluster.sql("checkpoint");
+
+    World sent, read;
+    auto first = sent.capture(cluster.conninfo("replicant"));
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_EQ(first->point.attributes.at("read"), "connection");
+    auto second = read.capture(cluster.conninfo());
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_EQ(second->point.attributes.at("read"), "files");
+    EXPECT_TRUE(second->findings.empty()) << text_of(second->findings);
+    auto expected = fingerprint(sent), got = fingerprint(read);
+    EXPECT_GT(expected.size(), 900u);
+    EXPECT_TRUE(got.contains("note"));
+    EXPECT_FALSE(got.contains("base/link"));
+    for (auto const& [path, text] : expected) EXPECT_EQ(got[path], text) << path;
+    for (auto const& [path, text] : got) EXPECT_TRUE(expected.contains(path)) << path;
+    // It is a role's right to begin a backup, and to see where the files are.
+    cluster.sql("grant execute on function pg_backup_start, pg_backup_stop to replicant");
+    cluster.sql("grant pg_read_all_settings to replicant");
+    auto third = read.capture(cluster.conninfo("replicant"));
+    ASSERT_TRUE(third) << third.error().message;
+    EXPECT_EQ(third->point.attributes.at("read"), "files");
+    EXPECT_EQ(cluster.value("select count(*) from pg_replication_slots"), "0");
+}
+
+// A directory that is no more than a copy of the server's, as one of the same path beside the near end of a tunnel is.
+TEST(PostgresFiles, OfACopyAreNotRead) {
+    PostgresCluster cluster;
+    auto copy = cluster.scratch() / "copy";
+    std::filesystem::copy(cluster.data(), copy, std::filesystem::copy_options::recursive);
+    for (auto path : {copy, copy + "/global/pg_control"}) ScratchDirectory::give_to_postgres(path);
+    auto replication = postgres::Connection::connect(cluster.conninfo(), {.replication = true}, {});
+    ASSERT_TRUE(replication) << replication.error().message;
+    ASSERT_TRUE(replication->query(postgres::create_slot_command(150000, "ours"), {}));
+    auto opens = [&](std::string const& directory, std::string const& slot, std::string const& user) {
+        auto opened = postgres::FileBackup::open({cluster.conninfo(user), directory, slot, 1, 16 << 20}, *replication, {});
+        EXPECT_TRUE(opened) << opened.error().message;
+        return opened && opened->has_value();
+    };
+    EXPECT_TRUE(opens(cluster.data(), "ours", "postgres"));
+    EXPECT_FALSE(opens(copy, "ours", "postgres"));
+    EXPECT_FALSE(opens("", "ours", "postgres"));
+    EXPECT_FALSE(opens(cluster.data(), "theirs", "postgres"));
+    EXPECT_FALSE(opens(cluster.data(), "ours", "nobody_of_that_name"));
+    // The session is another server's.
+    PostgresCluster other;
+    auto opened = postgres::FileBackup::open({other.conninfo(), cluster.data(), "ours", 1, 16 << 20}, *replication, {});
+    ASSERT_TRUE(opened);
+    EXPECT_FALSE(opened->has_value());
 }
 
 TEST_F(PostgresCapture, AMissingHbaLineIsNamed) {
@@ -320,13 +422,6 @@ class Writer {
     std::jthread thread_;
 };
 
-std::string text_of(std::vector<Finding> const& findings) {
-    std::string text;
-    for (auto const& finding : findings)
-        text += finding.object + ": " + std::to_string(static_cast<int>(finding.verdict)) + " " + finding.detail + "\n";
-    return text;
-}
-
 // Manifest, pages, pg_verifybackup, and the map of tablespaces when they were moved.
 void expect_proven(std::string const& target, std::size_t count) {
     auto findings = PostgresSource("").validate(target, {});
@@ -494,6 +589,76 @@ TEST(PostgresRestore, BringsBackEverythingCommittedBeforeTheStop) {
     EXPECT_EQ(checked->size(), 2u);
     // Ready to be backed up again at once.
     EXPECT_EQ(ask(back, "select pg_is_in_recovery()"), "f");
+}
+
+// Relations, databases and tablespaces' contents that come, go and shrink before, while and behind the moment at which they are read.
+TEST(PostgresRestore, BringsBackWhatCameAndWentMeanwhile) {
+    PostgresCluster cluster({.settings = {"autovacuum=off", "wal_level=replica"}});
+    auto tablespace = cluster.scratch().make("space");
+    cluster.sql("create tablespace space location '" + tablespace + "'");
+    for (auto database : {"early", "late", "template"}) cluster.sql(fmt::format("create database {}", database));
+    cluster.sql("create table t as select i, repeat('t', 200) from generate_series(1, 5000) i", "template");
+    auto prepare = [&](std::string const& name) {
+        for (auto kind : {"cut", "gone", "full", "moved", "emptied"})
+            cluster.sql(fmt::format("create table {}_{} as select i, repeat('x', 200) b from generate_series(1, 5000) i", kind, name));
+        cluster.sql("create sequence numbers_" + name);
+        cluster.sql("select nextval('numbers_" + name + "') from generate_series(1, 5)");
+    };
+    auto change = [&](std::string const& name, std::string const& strategy) {
+        cluster.sql("delete from cut_" + name + " where i > 100");
+        cluster.sql("vacuum cut_" + name);  // cuts the file
+        cluster.sql("drop table gone_" + name);
+        cluster.sql("update full_" + name + " set b = 'changed' where i % 2 = 0");
+        cluster.sql("vacuum full full_" + name);
+        cluster.sql("alter table moved_" + name + " set tablespace space");
+        cluster.sql("truncate emptied_" + name);
+        cluster.sql("insert into emptied_" + name + " values (7, 'seven')");
+        cluster.sql("select nextval('numbers_" + name + "') from generate_series(1, 3)");
+        cluster.sql("create table new_" + name + " as select i from generate_series(1, 30000) i");
+        cluster.sql("create index on new_" + name + "(i)");
+        cluster.sql("create database copy_" + name + " template template strategy " + strategy);
+        cluster.sql("drop database " + name);
+    };
+    prepare("early");
+    prepare("late");
+    World world;
+    int changed = 0;
+    world.progress = [&](Progress const& progress) {
+        if (progress.files == 40 && changed++ == 0) change("early", "file_copy");
+        if (progress.files == 1000 && changed++ == 1) change("late", "wal_log");
+    };
+    auto capture = world.capture(cluster.conninfo());
+    ASSERT_TRUE(capture) << capture.error().message;
+    EXPECT_EQ(changed, 2);
+    EXPECT_EQ(capture->point.attributes.at("read"), "files");
+    EXPECT_EQ(capture->problem_count, 0u) << capture->problems.at(0).path << " " << capture->problems.at(0).message;
+    world.progress = {};
+
+    ScratchDirectory place;
+    auto target = place / "restored";
+    auto restored = world.restore(target, {{tablespace, place / "space"}});
+    ASSERT_TRUE(restored) << restored.error().message;
+    expect_proven(target, 4);
+    auto isolated = postgres::IsolatedCluster::start({.data = target}, {});
+    ASSERT_TRUE(isolated) << isolated.error().message;
+    auto const& back = **isolated;
+    for (std::string name : {"early", "late"}) {
+        EXPECT_EQ(ask(back, "select count(*) from cut_" + name), "100");
+        EXPECT_EQ(ask(back, "select count(*) from pg_class where relname = 'gone_" + name + "'"), "0");
+        EXPECT_EQ(ask(back, "select count(*) from full_" + name + " where b = 'changed'"), "2500");
+        EXPECT_EQ(ask(back, "select count(*) from moved_" + name + " where length(b) = 200"), "5000");
+        EXPECT_EQ(ask(back, "select b from emptied_" + name), "seven");
+        EXPECT_EQ(ask(back, "select sum(i) from new_" + name), "450015000");
+        EXPECT_EQ(ask(back, "select last_value >= 8 from numbers_" + name), "t");
+        EXPECT_EQ(ask(back, "select count(*) from pg_database where datname = '" + name + "'"), "0");
+        auto rows = back.query("select count(*) from t where length(repeat) = 200", {.database = "copy_" + name}, {});
+        ASSERT_TRUE(rows) << rows.error().message;
+        EXPECT_EQ(rows->rows.at(0).at(0), "5000");
+    }
+    auto checked = postgres::run_amcheck(back, {.install_missing = true}, {});
+    ASSERT_TRUE(checked) << checked.error().message;
+    for (auto const& finding : *checked)
+        EXPECT_EQ(finding.verdict, Finding::Verdict::verified) << finding.object << ": " << finding.detail;
 }
 
 // One small cluster with a tablespace, backed up once.

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "crypto/crypto.h"
 #include "formats/pg_backup_manifest.h"
+#include "formats/pg_backup_manifest_text.h"
 #include "formats/pg_path.h"
 
 namespace holdfast::postgres {
@@ -174,9 +175,21 @@ Result<void> BackupWriter::entry(UstarEntry const& tar) {
 
 Result<void> BackupWriter::data(ByteView bytes) {
     assert(file_);
+    if (file_->pages) file_->pages->update(bytes);
+    return store(bytes);
+}
+
+Result<void> BackupWriter::data_in_place(ByteSpan bytes, PageVerifier::Again const& again) {
+    assert(file_);
+    progress_.bytes += bytes.size();
+    // First: it may change them.
+    if (file_->pages) file_->pages->update(bytes, again);
+    return store(bytes);
+}
+
+Result<void> BackupWriter::store(ByteView bytes) {
     file_->size += bytes.size();
     file_->crc.update(bytes);
-    if (file_->pages) file_->pages->update(bytes);
     if (file_->kept) {
         if (file_->kept->size() + bytes.size() > kKeptBytesMax)
             return damaged(fmt::format("'{}' is too large", file_->path));
@@ -195,13 +208,36 @@ Result<void> BackupWriter::entry_end() {
     // The manifest names everything but the log's segments, for which it has ranges.
     if (file.path.starts_with("pg_wal/") && is_wal_segment_name(file.path.substr(7)))
         wal_[file.path.substr(7)] = file.size;
-    else if (!seen_.emplace(file.path, Seen{file.size, file.crc.value()}).second)
+    else if (!seen_.emplace(file.path, Seen{file.size, file.crc.value(), file.entry.mtime_seconds}).second)
         return damaged(fmt::format("'{}' came twice", printable(file.path)));
     ++written_.files;
     written_.bytes += file.size;
     progress_.files = written_.files;
     report_progress();
     return add_entry(file.path, std::move(file.entry));
+}
+
+Result<void> BackupWriter::add_small_file(std::string const& path, std::string_view text, Owner owner) {
+    UstarEntry file;
+    file.path = path;
+    file.size = text.size();
+    file.mode = 0600;
+    file.uid = owner.uid;
+    file.gid = owner.gid;
+    file.user = file.group = "postgres";
+    file.mtime = std::chrono::floor<std::chrono::seconds>(clock_.now()).time_since_epoch().count();
+    TRY(entry(file));
+    if (!text.empty()) TRY(data(as_bytes(text)));
+    return entry_end();
+}
+
+Result<void> BackupWriter::make_manifest(BackupEnd const& end) {
+    std::vector<PgManifestFile> files;
+    files.reserve(seen_.size());
+    for (auto const& [path, seen] : seen_) files.push_back({path, seen.size, seen.modified, seen.crc32c});
+    std::ranges::sort(files, {}, &PgManifestFile::path);
+    auto text = format_pg_backup_manifest(files, {end.timeline, start_.lsn, end.lsn}, [](ByteView bytes) { return sha256(bytes); });
+    return manifest_data(as_bytes(text));
 }
 
 void BackupWriter::report_progress() {

@@ -49,7 +49,7 @@ struct WrittenBackup {
 // On the way it checks the pages of relations (a bad one is a problem and a finding, the backup goes
 // on), and sizes and CRC-32C of every file, which finish() compares with the server's manifest: a
 // difference there means that what was stored is not what the server read, and fails the backup.
-class BackupWriter : public BackupHandler, private UstarReader::Handler {
+class BackupWriter : public BackupHandler, public UstarReader::Handler {
   public:
     BackupWriter(Ingest& ingest, Clock& clock, BackupWriterOptions options);
 
@@ -59,17 +59,34 @@ class BackupWriter : public BackupHandler, private UstarReader::Handler {
     Result<void> archive_end() override;
     Result<void> manifest_data(ByteView bytes) override;
 
+    // What is in an archive: from its bytes, or, between archive_begin() and archive_end(), from who reads the
+    // files themselves.
+    Result<void> entry(UstarEntry const& entry) override;
+    Result<void> data(ByteView bytes) override;
+    Result<void> entry_end() override;
+    // data() of a file that somebody writes to: pages that are not right are read again into `bytes`. All pieces but
+    // the last are whole pages.
+    Result<void> data_in_place(ByteSpan bytes, PageVerifier::Again const& again);
+    // Where the entry of the current archive will be in the tree.
+    std::string path_of(UstarEntry const& entry) const { return prefix_ + entry.path; }
+    // A file that the server tells us instead of having it, as `owner` has its own.
+    struct Owner {
+        std::uint32_t uid = 0, gid = 0;
+    };
+    Result<void> add_small_file(std::string const& path, std::string_view text, Owner owner);
+    // Instead of manifest_data(): of what came so far.
+    Result<void> make_manifest(BackupEnd const& end);
+
     // `damaged` when something is missing or is not what the manifest says.
     Result<WrittenBackup> finish(BackupEnd const& end);
 
   private:
-    Result<void> entry(UstarEntry const& entry) override;
-    Result<void> data(ByteView bytes) override;
-    Result<void> entry_end() override;
+    Result<void> store(ByteView bytes);
 
     struct Seen {
         std::uint64_t size = 0;
         std::uint32_t crc32c = 0;
+        std::int64_t modified = 0;
     };
     struct OpenFile {
         std::string path;

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "sources/postgres/backup_writer.h"
 #include "sources/postgres/connection.h"
+#include "sources/postgres/file_backup.h"
 #include "sources/postgres/same_system.h"
 #include "sources/postgres/wal_protocol.h"
 #include "sources/postgres/wal_receive.h"
@@ -118,8 +119,8 @@ Result<Capture> capture_base_backup(std::string const& conninfo, CaptureOptions 
     if (options.keep_log)
         TRY(keep_log(connection, slot_name(context.repository.keys(), context.dataset), context.stop));
     // The slot comes first: from here on the log that the backup's checkpoint needs can't be recycled.
-    auto slot = create_slot_command(connection.server_version(), new_slot_name(world.random));
-    TRY(connection.query(slot, context.stop));
+    auto slot = new_slot_name(world.random);
+    TRY(connection.query(create_slot_command(connection.server_version(), slot), context.stop));
     auto pages = PageMaps::open(context.repository, context.dataset);
     CheckedWriter writer(context, connection,
                          {.server_version = connection.server_version(),
@@ -129,7 +130,17 @@ Result<Capture> capture_base_backup(std::string const& conninfo, CaptureOptions 
                           .wal_segment_bytes = settings.wal_segment_bytes,
                           .pages = pages ? &*pages : nullptr,
                           .progress = context.progress});
-    auto end = TRY(run_base_backup(connection, {.label = backup_label(context.dataset)}, writer, context.stop));
+    auto files = TRY(FileBackup::open({conninfo, settings.data_directory, slot, identity.timeline, settings.wal_segment_bytes},
+                                      connection, context.stop));
+    auto label = backup_label(context.dataset);
+    // The slot lives as long as its connection, which has nothing to do meanwhile.
+    auto still_there = [&]() -> Result<void> {
+        TRY(identify_system(connection, context.stop));
+        return {};
+    };
+    auto ended = files ? files->run(label, writer, world.clock, still_there, context.stop)
+                       : run_base_backup(connection, {.label = label}, writer, context.stop);
+    auto end = TRY(std::move(ended));
     auto written = TRY(writer.finish(end));
     if (pages && pages->after) pages->after->finish();
 
@@ -149,6 +160,7 @@ Result<Capture> capture_base_backup(std::string const& conninfo, CaptureOptions 
     attributes["wal_segment_bytes"] = fmt::format("{}", settings.wal_segment_bytes);
     attributes["checksums"] = on_off(settings.checksums);
     attributes["connection"] = connection.name();
+    attributes["read"] = files ? "files" : "connection";
     attributes["from_standby"] = written.label.from_standby ? "yes" : "no";
     attributes["data_directory_mode"] = settings.data_directory_mode;
     for (auto const& tablespace : writer.backup.tablespaces)

@@ -12,7 +12,8 @@ struct CaptureOptions {
 
 // Takes a base backup of the cluster that `conninfo` leads to, straight into the repository, with the
 // log that makes it consistent. Needs a role with REPLICATION, one free wal sender and one free
-// replication slot (temporary: it is gone with the connection, however that ends).
+// replication slot (temporary: it is gone with the connection, however that ends). On the cluster's own host,
+// where the role may, we read the files ourselves (file_backup.h); else the server sends them.
 //
 // The point's time is the moment, by our clock, at which the last file before the backup's stop came
 // in: what was committed before it is in the point (apart from what clocks of two machines differ).
@@ -20,7 +21,7 @@ struct CaptureOptions {
 //
 // Attributes of the point: system_identifier, timeline, lsn_start, lsn (the stop: where the restored
 // cluster becomes consistent), server_version, wal_segment_bytes, checksums ("on", "off"), connection,
-// from_standby ("yes", "no"), data_directory_mode, and tablespace.<oid> = location for each.
+// read ("files", "connection"), from_standby ("yes", "no"), data_directory_mode, and tablespace.<oid> = location for each.
 //
 // `unsafe` when earlier points of the dataset are of another system (exit 10), or a repository lies
 // inside the cluster. Pages that fail their checksum are problems; the backup goes on.

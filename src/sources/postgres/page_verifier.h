@@ -34,18 +34,26 @@ struct PageVerifierOptions {
 // the new half came first, then its position is later than the backup's start; or the page was being
 // added to the file, then its first 4 KiB are still zero (the kernel copies files by its own pages of
 // 4 KiB). Either way the log that belongs to the backup has the page in full. What is left, an old
-// first half, is re-read by the server itself, which verifies pages while it sends them.
+// first half, has to be read again: by the server, which verifies pages while it sends them, or by update().
 class PageVerifier {
   public:
     using Report = std::function<void(BadPage const&)>;
     PageVerifier(PageVerifierOptions options, Report report);
     void update(ByteView bytes);
+    // Reads page `number` of the file again, into `page`; false when it is not there any more.
+    using Again = std::function<bool(std::uint64_t number, ByteSpan page)>;
+    // The same for a file that somebody writes to while we read it: a page that is not right, and for which no
+    // position tells why, is read again into `bytes` before it is judged.
+    void update(ByteSpan bytes, Again const& again);
     // True when the file ended on a border of pages.
     bool whole() const { return partial_.empty(); }
     std::uint64_t pages() const { return block_ - options_.first_block; }
 
   private:
-    void page(ByteView page);
+    PgPageState check(ByteView page) const;
+    bool explained(ByteView page) const;
+    void page(ByteView page) { judge(page, check(page)); }
+    void judge(ByteView page, PgPageState state);
 
     PageVerifierOptions options_;
     Report report_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 
 namespace holdfast::postgres {
 namespace {
@@ -45,6 +46,53 @@ TEST(PageVerifier, AnyCutGivesTheSame) {
         EXPECT_EQ(bad[0].block, 131074u);
         EXPECT_FALSE(bad[0].torn);
     }
+}
+
+TEST(PageVerifier, APageThatWasBeingWrittenIsReadAgain) {
+    Bytes file, whole;
+    for (std::uint32_t block = 0; block < 4; ++block) {
+        auto page = page_of(block, {1});
+        whole.insert(whole.end(), page.begin(), page.end());
+    }
+    file = whole;
+    file[1 * kPgPageBytes + 5000] ^= 1;  // right at the third look
+    file[3 * kPgPageBytes + 5000] ^= 1;  // stays wrong
+    std::map<std::uint64_t, int> looks;
+    auto again = [&](std::uint64_t number, ByteSpan page) {
+        if (++looks[number] == 3 && number == 1) std::copy_n(whole.begin() + kPgPageBytes, page.size(), page.begin());
+        return true;
+    };
+    std::vector<BadPage> bad;
+    PageVerifier verifier({.backup_start = kStart}, [&](BadPage const& page) { bad.push_back(page); });
+    verifier.update(ByteSpan(file).first(2 * kPgPageBytes), again);
+    verifier.update(ByteSpan(file).subspan(2 * kPgPageBytes), again);
+    ASSERT_EQ(bad.size(), 1u);
+    EXPECT_EQ(bad[0].block, 3u);
+    EXPECT_EQ(looks[1], 3);
+    EXPECT_GT(looks[3], 1);
+    EXPECT_EQ(looks.size(), 2u);
+    EXPECT_TRUE(std::equal(file.begin(), file.begin() + 3 * kPgPageBytes, whole.begin()));
+    EXPECT_EQ(verifier.pages(), 4u);
+}
+
+// The log explains it already; or it is gone.
+TEST(PageVerifier, WhatNeedsNoSecondLookGetsNone) {
+    auto torn = page_of(0, kStart);
+    torn[5000] ^= 1;
+    auto fail = [](std::uint64_t, ByteSpan) -> bool { ADD_FAILURE(); return false; };
+    int bad = 0;
+    PageVerifier verifier({.backup_start = kStart}, [&](BadPage const& page) { bad += page.torn; });
+    verifier.update(ByteSpan(torn), fail);
+    EXPECT_EQ(bad, 1);
+    auto cut = page_of(1, {1});
+    cut[5000] ^= 1;
+    cut.resize(cut.size() + 100);
+    int looks = 0;
+    PageVerifier other({.first_block = 1}, [&](BadPage const& page) { bad += !page.torn; });
+    other.update(ByteSpan(cut), [&](std::uint64_t, ByteSpan) { ++looks; return false; });
+    EXPECT_EQ(bad, 2);
+    EXPECT_EQ(looks, 1);
+    EXPECT_FALSE(other.whole());
 }
 
 TEST(PageVerifier, WhatWasWrittenMeanwhileIsTorn) {
