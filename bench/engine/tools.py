@@ -41,15 +41,16 @@ class Tool:
 class Holdfast(Tool):
     name = "holdfast"
 
-    def __init__(self, home, binary, server=None):
+    def __init__(self, home, binary, server=None, parity=None):
         super().__init__(home)
+        self.parity = ["--parity", parity] if parity else []
         self.environment["HOLDFAST_PASSWORD"] = "benchmark"
         repository = f"s3://bench/holdfast?endpoint={server.endpoint}" if server else self.repository
         self.command = [binary, "--quiet", "--repo", str(repository)]
         self.once(*self.command, "init", "--kit", str(self.home / "kit.txt"))
 
     def back_up(self, tree):
-        return [*self.command, "backup", "--name", "tree", f"files:{tree}"], tree
+        return [*self.command, "backup", *self.parity, "--name", "tree", f"files:{tree}"], tree
 
     def restore(self, to):
         return [*self.command, "restore", "--special-bits", "tree@latest", str(to)], to
