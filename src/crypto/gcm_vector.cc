@@ -63,6 +63,8 @@ bool vector_open(ByteView key32, GcmNonce const& nonce, ByteView associated, Byt
 }  // namespace
 
 std::optional<GcmEngine> vector_gcm() {
+    // The library asks the processor alone; the system has to keep such registers, too.
+    if (!__builtin_cpu_supports("avx512f")) return {};
     constexpr std::uint64_t needed = IMB_FEATURE_AVX512_SKX | IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ;
     auto const* found = manager();
     if (found == nullptr || (found->features & needed) != needed) return {};
