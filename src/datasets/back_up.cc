@@ -23,6 +23,20 @@ std::string literal_pattern(std::string const& path) {
     return pattern;
 }
 
+// What `latest` means, and what is enough to keep, is asked by the name alone: so a name has points that come back in one way. A
+// tree of files may become one of models.
+Result<void> check_kind(Repository& repository, plan::Dataset const& dataset, std::stop_token stop) {
+    auto comes_back = [](std::string_view kind) { return kind == "models" ? "files" : kind; };
+    auto const kind = point_kind(dataset);
+    auto const list = TRY(repository.points_of(dataset.name, stop));
+    if (list.points.empty() || comes_back(list.points.back().point.kind) == comes_back(kind)) return {};
+    auto const& last = list.points.back();
+    return fail(ErrorKind::unsafe,
+                fmt::format("'{}' has points of kind {} (the last is {}), this would be one of kind {}", printable(dataset.name),
+                            printable(last.point.kind), last.id.brief(), kind),
+                "give it a name of its own: `backup --name NAME`, or another name in the plan");
+}
+
 // Whether another attempt may do better, when publishing failed.
 struct Attempt {
     bool again = false;
@@ -44,8 +58,7 @@ Result<BackedUp> capture_and_publish(Workspace& workspace, plan::Dataset const& 
 
     auto point = std::move(capture.point);
     point.dataset = dataset.name;
-    // A kind of dataset may be captured in more than one way, which the source knows.
-    if (point.kind.empty()) point.kind = plan::to_text(dataset.kind);
+    point.kind = point_kind(dataset);
     point.stored = ingest->statistics().bytes_stored;
     point.unreadable = capture.problem_count;
     point.host = host_name();
@@ -89,7 +102,8 @@ Result<BackedUp> back_up(Workspace& workspace, plan::Dataset const& dataset, std
     auto capture = [&] {
         return capture_and_publish(workspace, captured, *repository, limits, progress, stop, attempt).within(context);
     };
-    auto done = capture();
+    auto fits = check_kind(*repository, dataset, stop).within(context);
+    auto done = fits ? capture() : Result<BackedUp>(fail(std::move(fits.error())));
     // Garbage collection may take what a backup relied on that began before it. Of the next attempt it
     // takes nothing: that one relies on nothing that is doomed.
     for (int i = 1; attempt.again && i < kAttemptsMax; ++i) {

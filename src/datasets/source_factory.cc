@@ -37,6 +37,11 @@ Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset) {
     return fail(ErrorKind::internal, "unknown kind of dataset");
 }
 
+std::string_view point_kind(plan::Dataset const& dataset) {
+    if (dataset.kind == plan::DatasetKind::postgres && dataset.mode == plan::PostgresMode::logical) return postgres::kExportKind;
+    return plan::to_text(dataset.kind);
+}
+
 Result<std::unique_ptr<Source>> make_restoring_source(std::string_view kind) {
     if (kind == "files") return make_files_source({});
     if (kind == "models") return make_models_source({});

@@ -62,7 +62,6 @@ class Export {
     Result<Capture> run() {
         auto& point = capture_.point;
         point.dataset = context_.dataset;
-        point.kind = kExportKind;
         point.root = "/";
         point.started = clock_.now();
         auto to = TRY(maintenance(conninfo_));
