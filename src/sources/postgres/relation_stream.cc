@@ -83,9 +83,7 @@ std::vector<RelationStream::Run> RelationStream::plan(ByteView group) {
 }
 
 Result<void> RelationStream::take_group(ByteView group) {
-    // Also when nothing of the group has to be stored: an ingest that only waits would lose its lease.
-    if (!stream_) stream_ = ingest_.open_stream(ChunkKind::data, {Layout::Cut::pages, {}});
-    TRY(stream_->append({}));
+    TRY(stay());
     for (auto const& run : plan(group)) {
         if (run.stored)
             map_.extents.push_back(*run.stored);
@@ -95,20 +93,38 @@ Result<void> RelationStream::take_group(ByteView group) {
     return {};
 }
 
-// A stream for each run, so that it is cut where the run ends and says what it became.
+// An ingest that only waits, because nothing has to be stored, would lose its lease.
+Result<void> RelationStream::stay() {
+    if (!idle_) idle_ = ingest_.open_stream(ChunkKind::data, {Layout::Cut::pages, {}});
+    return idle_->append({});
+}
+
 Result<void> RelationStream::store(ByteView bytes) {
-    if (!stream_) stream_ = ingest_.open_stream(ChunkKind::data, {Layout::Cut::pages, {}});
-    auto stream = std::move(stream_);
-    TRY(stream->append(bytes));
+    places_.push_back(map_.extents.size());
+    map_.extents.push_back({});
+    waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+    ends_.push_back(waiting_.size());
+    return places_.size() == kTogether ? store_waiting() : Result<void>();
+}
+
+// Cut where each run ends; one chunk for each.
+Result<void> RelationStream::store_waiting() {
+    if (places_.empty()) return {};
+    auto size = waiting_.size();
+    auto stream = ingest_.open_stream(ChunkKind::data, {Layout::Cut::stated, std::exchange(ends_, {})});
+    TRY(stream->append(waiting_));
     auto content = TRY(stream->finish());
-    assert(content.depth == 0 && content.size == bytes.size());
-    map_.extents.insert(map_.extents.end(), content.extents.begin(), content.extents.end());
+    assert(content.depth == 0 && content.size == size && content.extents.size() == places_.size());
+    for (std::size_t i = 0; i < places_.size(); ++i) map_.extents[places_[i]] = content.extents[i];
+    places_.clear();
+    waiting_.clear();
     return {};
 }
 
 Result<Content> RelationStream::finish() {
     if (!group_.empty()) TRY(take_group(group_));
     group_.clear();
+    TRY(store_waiting());
     return content_of(ingest_, map_.extents, size_);
 }
 

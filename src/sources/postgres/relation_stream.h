@@ -39,6 +39,8 @@ class RelationStream {
     // Where page `number` of the file is stored, if it has this sum and can be relied on.
     std::optional<Extent> stored_page(std::size_t number, PageSum const& sum);
     Result<void> store(ByteView bytes);
+    Result<void> store_waiting();
+    Result<void> stay();
 
     Ingest& ingest_;
     FastMac& sums_;
@@ -47,7 +49,12 @@ class RelationStream {
     std::uint64_t before_begin_ = 0;    // where it begins in the file
     std::optional<std::pair<ChunkId, bool>> known_;  // the last answer of Ingest::knows()
     Bytes group_;                       // a part of one
-    std::unique_ptr<Ingest::Stream> stream_;
+    // Runs that have to be stored, behind each other: a stream takes many at once, because ids are computed side by side.
+    static constexpr std::size_t kTogether = 16;
+    Bytes waiting_;
+    std::vector<std::uint64_t> ends_;   // of each
+    std::vector<std::size_t> places_;   // of each in map_.extents
+    std::unique_ptr<Ingest::Stream> idle_;
     std::uint64_t size_ = 0;
     MappedFile map_;
 };
