@@ -15,6 +15,8 @@ namespace holdfast::postgres {
 namespace {
 
 constexpr std::size_t kProblemsMax = 1000;
+// Changes within one tick of the kernel's clock have one time: a file that changed so lately may change again unseen.
+constexpr auto kSettled = std::chrono::seconds(2);
 constexpr std::size_t kKeptBytesMax = 1 << 20;
 // Some 200 bytes a file: a manifest beyond this would be of ten million files.
 constexpr std::string_view kManifestName = "backup_manifest";
@@ -127,6 +129,7 @@ void BackupWriter::open_pages(OpenFile& file) {
     options.first_block = relation->segment * options_.segment_blocks;
     file.pages.emplace(options, [this, path = file.path](BadPage const& page) {
         SuspectPage suspect{path, page};
+        if (file_) file_->faulty = true;
         if (!page.torn)
             add_bad_page(suspect);
         else if (torn_.size() < 1'000'000)
@@ -146,9 +149,39 @@ void BackupWriter::open_stream(OpenFile& file) {
 
 Result<Content> BackupWriter::close_stream(OpenFile& file) {
     if (!file.relation) return file.stream->finish();
-    auto content = TRY(file.relation->finish());
-    if (options_.pages->after) options_.pages->after->add(file.path, file.relation->map());
-    return content;
+    return file.relation->finish();
+}
+
+// What two backups read under one stamp, and read the same, is left unread by the third. Once is not enough: the kernel
+// notes the time of a write before the bytes, and if the writer had to wait in between, longer than kSettled, we would have read the old ones.
+void BackupWriter::note_in_map(OpenFile& file) {
+    auto& map = file.relation->map();
+    if (!file.carried) {
+        auto const& before = file.relation->before();
+        bool still = file.stamp && before.still == file.stamp, same = before.crc32c == file.crc.value();
+        if (still && before.twice && !same)
+            written_.findings.push_back({"file " + file.path, Finding::Verdict::suspicious,
+                                         "it is not what earlier backups read, and the file system says that nobody changed it"});
+        if (file.stamp && file.stamp->size == file.size && !file.faulty) map.still = file.stamp;
+        map.twice = map.still && still && same;
+        map.crc32c = file.crc.value();
+    }
+    if (options_.pages->after) options_.pages->after->add(file.path, map);
+}
+
+Result<bool> BackupWriter::carry_over(FileStamp const& stamp) {
+    assert(file_ && file_->size == 0);
+    if (!file_->relation) return false;
+    auto settled = Time(std::chrono::seconds(stamp.ctime.seconds) + std::chrono::nanoseconds(stamp.ctime.nanoseconds)) + kSettled;
+    if (settled < clock_.now()) file_->stamp = stamp;
+    if (options_.pages->read_all || !file_->stamp) return false;
+    file_->carried = TRY(file_->relation->carry_over(stamp));
+    if (!file_->carried) return false;
+    file_->size = stamp.size;
+    file_->pages.reset();
+    progress_.bytes += stamp.size;
+    written_.bytes_unread += stamp.size;
+    return true;
 }
 
 Result<void> BackupWriter::entry(UstarEntry const& tar) {
@@ -203,12 +236,16 @@ Result<void> BackupWriter::entry_end() {
     auto file = std::move(*file_);
     file_.reset();
     file.entry.content = TRY(close_stream(file));
-    if (file.pages && !file.pages->whole())
+    if (file.pages && !file.pages->whole()) {
         add_problem(file.path, "its last page is cut short");
+        file.faulty = true;
+    }
+    if (file.relation) note_in_map(file);
+    auto crc = file.carried ? file.relation->map().crc32c : file.crc.value();
     // The manifest names everything but the log's segments, for which it has ranges.
     if (file.path.starts_with("pg_wal/") && is_wal_segment_name(file.path.substr(7)))
         wal_[file.path.substr(7)] = file.size;
-    else if (!seen_.emplace(file.path, Seen{file.size, file.crc.value(), file.entry.mtime_seconds}).second)
+    else if (!seen_.emplace(file.path, Seen{file.size, crc, file.entry.mtime_seconds}).second)
         return damaged(fmt::format("'{}' came twice", printable(file.path)));
     ++written_.files;
     written_.bytes += file.size;

@@ -33,6 +33,7 @@ struct BackupWriterOptions {
 struct WrittenBackup {
     Content tree;
     std::uint64_t files = 0, bytes = 0;
+    std::uint64_t bytes_unread = 0;  // of them, those carried over
     std::vector<Problem> problems;
     std::uint64_t problem_count = 0;
     std::vector<Finding> findings;
@@ -67,6 +68,9 @@ class BackupWriter : public BackupHandler, public UstarReader::Handler {
     // data() of a file that somebody writes to: pages that are not right are read again into `bytes`. All pieces but
     // the last are whole pages.
     Result<void> data_in_place(ByteSpan bytes, PageVerifier::Again const& again);
+    // Before any data of the entry, what its file is now. True: that is what the last backup read, whose content it
+    // gets, and no data may follow.
+    Result<bool> carry_over(FileStamp const& stamp);
     // Where the entry of the current archive will be in the tree.
     std::string path_of(UstarEntry const& entry) const { return prefix_ + entry.path; }
     // A file that the server tells us instead of having it, as `owner` has its own.
@@ -96,6 +100,9 @@ class BackupWriter : public BackupHandler, public UstarReader::Handler {
         std::optional<PageVerifier> pages;
         std::uint64_t size = 0;
         Crc32c crc;
+        bool carried = false;             // it was not read: crc is that of its map
+        std::optional<FileStamp> stamp;   // what it was when reading began; nothing when that may not tell
+        bool faulty = false;              // a page is not right
         Bytes* kept = nullptr;  // small files that are read here, too
     };
     struct SuspectPage {
@@ -112,6 +119,7 @@ class BackupWriter : public BackupHandler, public UstarReader::Handler {
     void report_progress();
     void add_problem(std::string path, std::string message);
     void add_bad_page(SuspectPage const& suspect);
+    void note_in_map(OpenFile& file);
     Result<void> check_small_files(BackupEnd const& end);
     Result<void> check_manifest();
     Result<void> check_wal(BackupEnd const& end);

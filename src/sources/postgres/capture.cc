@@ -161,6 +161,7 @@ Result<Capture> capture_base_backup(std::string const& conninfo, CaptureOptions 
     attributes["checksums"] = on_off(settings.checksums);
     attributes["connection"] = connection.name();
     attributes["read"] = files ? "files" : "connection";
+    attributes["unread"] = fmt::format("{}", written.bytes_unread);
     attributes["from_standby"] = written.label.from_standby ? "yes" : "no";
     attributes["data_directory_mode"] = settings.data_directory_mode;
     for (auto const& tablespace : writer.backup.tablespaces)

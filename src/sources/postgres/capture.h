@@ -21,7 +21,8 @@ struct CaptureOptions {
 //
 // Attributes of the point: system_identifier, timeline, lsn_start, lsn (the stop: where the restored
 // cluster becomes consistent), server_version, wal_segment_bytes, checksums ("on", "off"), connection,
-// read ("files", "connection"), from_standby ("yes", "no"), data_directory_mode, and tablespace.<oid> = location for each.
+// read ("files", "connection"), unread (bytes of files that are
+// still what the last backup read), from_standby ("yes", "no"), data_directory_mode, and tablespace.<oid> = location for each.
 //
 // `unsafe` when earlier points of the dataset are of another system (exit 10), or a repository lies
 // inside the cluster. Pages that fail their checksum are problems; the backup goes on.

@@ -66,11 +66,21 @@ class FileFeed {
 
     Result<void> take(UstarEntry const& entry, Fd const* file) {
         TRY(writer_.entry(entry));
-        if (file) TRY(feed(entry, *file));
+        if (file) {
+            bool carried = TRY(carry_over(*file));
+            if (!carried) TRY(feed(entry, *file));
+        }
         return writer_.entry_end();
     }
 
   private:
+    // Looked at before it is read: what changes while it is read, or later, changes its stamp.
+    Result<bool> carry_over(Fd const& file) {
+        struct stat status;
+        if (::fstat(file.get(), &status) != 0) return false;
+        return writer_.carry_over(stamp_of(status));
+    }
+
     // The file as long as it is now: what is added later is in the log, and so is what is cut off while we read.
     Result<void> feed(UstarEntry const& entry, Fd const& file) {
         auto again = [&](std::uint64_t number, ByteSpan page) {

@@ -13,14 +13,28 @@
 namespace holdfast::postgres {
 namespace {
 
-constexpr std::string_view kMapMagic = "HFM2";
+constexpr std::string_view kMapMagic = "HFM3";
 constexpr std::size_t kMapIdBytes = 16;
 constexpr std::size_t kRecordHeadBytes = 4 + 8;
 constexpr std::size_t kMapPathBytesMax = 4096;
 // A file of more is not remembered: some 100 GiB in one piece, which no server makes that is built as usual.
 constexpr std::uint64_t kMapBodyBytesMax = 256u << 20;
 
-Bytes record_of(std::string const& path, MappedFile const& file) {
+constexpr std::string_view kAllRead = ".";
+constexpr auto kReadAllEvery = std::chrono::days(7);
+
+void put(FileTime const& time, ByteWriter& writer) {
+    writer.u64(static_cast<std::uint64_t>(time.seconds));
+    writer.u32(time.nanoseconds);
+}
+FileTime take_file_time(ByteReader& reader) {
+    FileTime time;
+    time.seconds = static_cast<std::int64_t>(reader.u64());
+    time.nanoseconds = reader.u32();
+    return time;
+}
+
+Bytes body_of_file(MappedFile const& file) {
     ByteWriter body;
     body.varint(file.sums.size());
     for (auto const& sum : file.sums) body.raw(sum);
@@ -30,12 +44,15 @@ Bytes record_of(std::string const& path, MappedFile const& file) {
         body.varint(extent.offset);
         body.varint(extent.length);
     }
-    ByteWriter record;
-    record.u32(static_cast<std::uint32_t>(path.size()));
-    record.u64(body.size());
-    record.raw(as_bytes(path));
-    record.raw(body.view());
-    return record.take();
+    body.u8(!file.still ? 0 : file.twice ? 2 : 1);
+    if (file.still) {
+        body.u64(file.still->inode);
+        body.u64(file.still->size);
+        put(file.still->mtime, body);
+        put(file.still->ctime, body);
+    }
+    body.u32(file.crc32c);
+    return body.take();
 }
 
 // Nothing unless the extents are what a relation's file is made of: its sums' pages, and at most a part of
@@ -62,6 +79,16 @@ std::optional<MappedFile> parse_body(ByteView bytes) {
         at += extent.length;
         file.extents.push_back(extent);
     }
+    if (auto state = reader.u8(); state == 1 || state == 2) {
+        FileStamp stamp;
+        stamp.inode = reader.u64();
+        stamp.size = reader.u64();
+        stamp.mtime = take_file_time(reader);
+        stamp.ctime = take_file_time(reader);
+        if (stamp.size == at) file.still = stamp;
+        file.twice = state == 2;
+    }
+    file.crc32c = reader.u32();
     if (!reader.done() || at / kPgPageBytes != file.sums.size()) return std::nullopt;
     return file;
 }
@@ -132,7 +159,7 @@ std::unique_ptr<PageMapReader> PageMapReader::open(PageMapPlace const& place) {
     return map;
 }
 
-std::optional<MappedFile> PageMapReader::find(std::string const& path) const {
+std::optional<Bytes> PageMapReader::body_of(std::string const& path) const {
     auto found = records_.find(path);
     if (found == records_.end()) return std::nullopt;
     auto const& record = found->second;
@@ -143,7 +170,18 @@ std::optional<MappedFile> PageMapReader::find(std::string const& path) const {
         return std::nullopt;
     // What the MAC covers is what was looked up.
     if (as_text(ByteView(bytes).subspan(kRecordHeadBytes, path.size())) != path) return std::nullopt;
-    return parse_body(ByteView(bytes).subspan(kRecordHeadBytes + path.size()));
+    return Bytes(bytes.begin() + static_cast<std::ptrdiff_t>(kRecordHeadBytes + path.size()), bytes.end());
+}
+
+std::optional<MappedFile> PageMapReader::find(std::string const& path) const {
+    auto body = body_of(path);
+    return body ? parse_body(*body) : std::nullopt;
+}
+
+std::optional<Time> PageMapReader::all_read() const {
+    auto body = body_of(std::string(kAllRead));
+    if (!body || body->size() != 8) return std::nullopt;
+    return Time(std::chrono::seconds(ByteReader(*body).u64()));
 }
 
 std::unique_ptr<PageMapWriter> PageMapWriter::create(PageMapPlace const& place, Random& random) {
@@ -169,10 +207,22 @@ PageMapWriter::~PageMapWriter() {
     if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-void PageMapWriter::add(std::string const& path, MappedFile const& file) {
-    if (failed_ || path.size() > kMapPathBytesMax) return;
-    auto record = record_of(path, file);
-    if (record.size() > kMapBodyBytesMax) return;
+void PageMapWriter::add(std::string const& path, MappedFile const& file) { add_record(path, body_of_file(file)); }
+
+void PageMapWriter::note_all_read(Time time) {
+    ByteWriter body;
+    body.u64(static_cast<std::uint64_t>(std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count()));
+    add_record(std::string(kAllRead), body.view());
+}
+
+void PageMapWriter::add_record(std::string const& path, ByteView body) {
+    if (failed_ || path.size() > kMapPathBytesMax || body.size() > kMapBodyBytesMax) return;
+    ByteWriter head;
+    head.u32(static_cast<std::uint32_t>(path.size()));
+    head.u64(body.size());
+    head.raw(as_bytes(path));
+    head.raw(body);
+    auto record = head.take();
     auto mac = record_mac(key_, binding_, id_, record);
     record.insert(record.end(), mac.begin(), mac.end());
     failed_ = !write_full(fd_, record);
@@ -188,8 +238,13 @@ std::optional<PageMaps> PageMaps::open(Repository& repository, std::string_view 
     auto place = PageMapPlace::of(repository, dataset);
     if (!place) return std::nullopt;
     auto key = derive_from_index_key(repository.keys(), "holdfast 1 page sums", 64);
-    return PageMaps{FastMac(key.view()), PageMapReader::open(*place),
-                    PageMapWriter::create(*place, repository.world().random)};
+    auto& world = repository.world();
+    PageMaps maps{FastMac(key.view()), PageMapReader::open(*place), PageMapWriter::create(*place, world.random)};
+    auto now = world.clock.now();
+    auto last = maps.before ? maps.before->all_read() : std::nullopt;
+    maps.read_all = !last || *last > now || now - *last >= kReadAllEvery;
+    if (maps.after) maps.after->note_all_read(maps.read_all ? now : *last);
+    return maps;
 }
 
 Result<void> commit_page_map(Repository& repository, std::string_view dataset) {

@@ -28,6 +28,16 @@ Result<Content> content_of(Ingest& ingest, std::vector<Extent> const& extents, s
 RelationStream::RelationStream(Ingest& ingest, FastMac& sums, std::optional<MappedFile> before)
     : ingest_(ingest), sums_(sums), before_(std::move(before).value_or(MappedFile())) {}
 
+Result<bool> RelationStream::carry_over(FileStamp const& stamp) {
+    bool whole = before_.twice && before_.still == stamp &&
+                 std::ranges::all_of(before_.extents, [&](auto const& extent) { return ingest_.knows(*extent.chunk); });
+    if (!whole) return false;
+    TRY(stay());
+    size_ = stamp.size;
+    map_ = std::exchange(before_, {});
+    return true;
+}
+
 Result<void> RelationStream::append(ByteView bytes) {
     size_ += bytes.size();
     while (!bytes.empty()) {

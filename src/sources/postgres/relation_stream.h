@@ -22,11 +22,16 @@ class RelationStream {
 
     // `ingest` and `sums` outlive it. `before`: the file in the map of an earlier backup.
     RelationStream(Ingest& ingest, FastMac& sums, std::optional<MappedFile> before);
+    // Instead of any append(): all of the file as it was when the map was made, unread, because it is still what it was
+    // when it was read twice; true then. False when it is not, or what it is made of can't be relied on any more.
+    Result<bool> carry_over(FileStamp const& stamp);
+    // The file in the map of an earlier backup.
+    MappedFile const& before() const { return before_; }
     Result<void> append(ByteView bytes);
     // The content; its chunks are durable only after the ingest's flush().
     Result<Content> finish();
     // After finish(): the file as it is stored now.
-    MappedFile const& map() const { return map_; }
+    MappedFile& map() { return map_; }
 
   private:
     // Pages behind each other that come from one place.

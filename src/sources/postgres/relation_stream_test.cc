@@ -193,6 +193,40 @@ TEST(RelationStream, ManyRunsKeepTheirPlaces) {
     EXPECT_GT(relations.map.extents.size(), 200u);
 }
 
+FileStamp stamp_at(std::uint64_t size, std::int64_t second) {
+    return {.inode = 7, .size = size, .mtime = {second, 1}, .ctime = {second, 2}};
+}
+
+TEST(RelationStream, WhatWasReadTwiceAsOneFileIsCarriedOverUnread) {
+    Relations relations;
+    auto bytes = pages_of(40 * kPages, 11);
+    relations.store(bytes);
+    auto carry = [&](FileStamp const& stamp) {
+        RelationStream stream(relations.ingest, relations.sums, relations.map);
+        auto carried = stream.carry_over(stamp);
+        EXPECT_TRUE(carried);
+        if (!carried || !*carried) return false;
+        relations.content = stream.finish().value();
+        EXPECT_EQ(stream.map().sums, relations.map.sums);
+        EXPECT_EQ(stream.map().crc32c, relations.map.crc32c);
+        EXPECT_EQ(stream.map().still, relations.map.still);
+        EXPECT_TRUE(stream.map().twice);
+        relations.expect(bytes);
+        return true;
+    };
+    auto stamp = stamp_at(bytes.size(), 100);
+    EXPECT_FALSE(carry(stamp));
+    relations.map.still = stamp;
+    EXPECT_FALSE(carry(stamp));  // once
+    relations.map.twice = true;
+    relations.map.crc32c = 42;
+    EXPECT_TRUE(carry(stamp));
+    EXPECT_FALSE(carry(stamp_at(bytes.size(), 101)));
+    EXPECT_FALSE(carry(stamp_at(bytes.size() + 8192, 100)));
+    relations.chunks.forgotten.insert(*relations.map.extents[30].chunk);
+    EXPECT_FALSE(carry(stamp));
+}
+
 TEST(RelationStream, ManyExtentsBecomeAList) {
     Relations relations;
     auto bytes = pages_of(40 * kPages, 10);
@@ -214,6 +248,9 @@ struct Maps {
         auto chunk = ChunkId::from_bytes(sha256(as_bytes("a chunk")));
         file.sums = {PageSum{1, 2, 3}, PageSum{4}, PageSum{5}};
         file.extents = {{chunk, 8192, 16384}, {ChunkId::from_bytes(sha256(as_bytes("another"))), 0, 9000}};
+        file.still = stamp_at(16384 + 9000, 1'795'868'718);
+        file.twice = true;
+        file.crc32c = 0x7cb39c7d;
     }
     void write(std::vector<std::string> const& paths) {
         auto writer = PageMapWriter::create(place, random);
@@ -227,7 +264,8 @@ struct Maps {
     bool knows(std::string const& path) {
         auto reader = PageMapReader::open(place);
         auto found = reader ? reader->find(path) : std::nullopt;
-        return found && found->sums == file.sums && found->extents == file.extents;
+        return found && found->sums == file.sums && found->extents == file.extents && found->still == file.still &&
+               found->twice == file.twice && found->crc32c == file.crc32c;
     }
 };
 
@@ -245,6 +283,29 @@ TEST(PageMap, IsCurrentWhenItsBackupIsPublished) {
     EXPECT_TRUE(maps.knows("base/5/1259"));
     EXPECT_TRUE(commit_page_map(maps.repository, "other"));
     EXPECT_FALSE(maps.knows("base/5/1261"));
+}
+
+TEST(PageMap, SaysWhenAllWasRead) {
+    Maps maps;
+    auto opened = [&](bool read_all) {
+        auto pages = PageMaps::open(maps.repository, "database");
+        ASSERT_TRUE(pages && pages->after);
+        EXPECT_EQ(pages->read_all, read_all);
+        pages->after->add("base/5/1259", maps.file);
+        pages->after->finish();
+        ASSERT_TRUE(commit_page_map(maps.repository, "database"));
+    };
+    opened(true);
+    maps.clock.advance(std::chrono::days(3));
+    opened(false);
+    EXPECT_TRUE(maps.knows("base/5/1259"));
+    maps.clock.advance(std::chrono::days(3));
+    opened(false);
+    maps.clock.advance(std::chrono::days(1));  // since the first, not since the last
+    opened(true);
+    opened(false);
+    maps.clock.advance(-std::chrono::hours(1));  // it says a time that was not yet
+    opened(true);
 }
 
 TEST(PageMap, EveryFlippedBitIsNoMap) {
