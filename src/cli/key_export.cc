@@ -23,12 +23,18 @@ Result<int> run_key_export(Invocation& invocation) {
     auto name = TRY(workspace->default_repository());
     auto* repository = TRY(workspace->repository(name, Role::admin, invocation.stop));
     auto label = invocation.value("label").value_or(fmt::format("{} of {}", to_text(roles), host_name()));
-    auto bundle = TRY(add_bundle(*repository, {.roles = roles, .label = label, .pairs = invocation.all("pair")},
-                                 invocation.stop));
+    // The place first: a key that could not be written is one that counts and that nobody has.
+    TRY(write_file_durably(file, {}, 0600).within(fmt::format("key file '{}'", printable(file))));
+    auto made = add_bundle(*repository, {.roles = roles, .label = label, .pairs = invocation.all("pair")}, invocation.stop);
+    if (!made) {
+        std::filesystem::remove(file, ignored);
+        return fail(std::move(made.error()));
+    }
+    auto const& bundle = *made;
     auto text = to_key_file(bundle);
     auto written = write_file_durably(file, as_bytes(text), 0600);
     wipe(text);
-    TRY(std::move(written).within("key file"));
+    TRY(std::move(written).within(fmt::format("key file '{}'", printable(file))));
 
     invocation.output.line(fmt::format("key {} with role {} is in '{}' (mode 0600)", bundle.id.brief(),
                                        to_text(roles), printable(file)));

@@ -190,6 +190,13 @@ Result<LoadPlan> plan_load(ExportFiles const& files, std::string const& conninfo
                                                   server.version_text(), files.document.server_version),
                     "an export goes into a server of the same version or a later one");
     plan.globals = TRY(compare_globals(files.globals, server, stop));
+    // Roles come with attributes (and others with memberships) that only a superuser may give.
+    auto const superuser = TRY(server.query_value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop));
+    if (superuser != "t" && !plan.globals.roles_new.empty())
+        return fail(ErrorKind::unreachable,
+                    fmt::format("PostgreSQL at {} lacks {} of the export's roles, and this user may not make them", plan.server,
+                                plan.globals.roles_new.size()),
+                    "--into as a superuser, or make the roles first (globals.sql of the export says how)");
     for (auto const* database : chosen) {
         auto found = TRY(look_at(*database, server, conninfo, stop).within(fmt::format("database '{}'", printable(database->name))));
         if (found.before == LoadPlan::Before::full && !options.replace)
