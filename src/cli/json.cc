@@ -58,6 +58,7 @@ json to_json(PointInfo const& info, std::optional<Time> verified_at) {
             {"suspect", attribute(kSuspectAttribute)},
             {"lsn", attribute("lsn")},
             {"timeline", attribute("timeline")},
+            {"read", attribute("read")},
             {"host", info.point.host},
             {"verified_at", time_or_null(verified_at)}};
 }
