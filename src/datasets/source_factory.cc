@@ -19,14 +19,22 @@ std::unexpected<Error> later(plan::Dataset const& dataset, std::string_view what
                 "the plan may keep it; it is not protected until then");
 }
 
+ModelsOptions models_options(plan::Dataset const& dataset) {
+    ModelsOptions options{.paths = dataset.paths, .exclude = dataset.exclude};
+    options.checkpoints.done = dataset.done;
+    // What says itself that it is done need not stand still as well.
+    if (!dataset.done.empty()) options.checkpoints.settle = Duration(0);
+    if (dataset.settle) options.checkpoints.settle = *dataset.settle;
+    return options;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset) {
     switch (dataset.kind) {
         case plan::DatasetKind::files:
             return make_files_source({.paths = dataset.paths, .exclude = dataset.exclude});
-        case plan::DatasetKind::models:
-            return make_models_source({.paths = dataset.paths, .exclude = dataset.exclude});
+        case plan::DatasetKind::models: return make_models_source(models_options(dataset));
         case plan::DatasetKind::postgres:
             if (dataset.mode == plan::PostgresMode::logical) return std::make_unique<ExportSource>(dataset.connect);
             return std::make_unique<PostgresSource>(

@@ -130,6 +130,13 @@ void describe(auto& v, Dataset& x) {
     v.field("exclude", x.exclude,
             {.doc = "files, models: what is left out.", .form = Form::pattern});
     v.field("watch", x.watch, {.doc = "files, models: note changes as they happen."});
+    v.field("settle", x.settle,
+            {.doc = "models: a checkpoint is all there when nothing was written to it for so long; without it, 2s, and no time "
+                    "with `done`."});
+    v.field("done", x.done,
+            {.doc = "models: a checkpoint is all there when its directory holds a file of this name, such as `COMPLETE` or "
+                    "`*.done`.",
+             .form = Form::pattern});
     v.field("connect", x.connect,
             {.doc = "postgres: a libpq connection string, without password."});
     v.field("wal", x.wal,

@@ -86,6 +86,12 @@ class Lint : ReferenceChecker {
         for (auto const& dataset : plan.datasets) {
             auto objective = plan.rpo(dataset);
             auto interval = plan.interval(dataset);
+            if (dataset.settle && interval && *dataset.settle >= *interval) {
+                warn(fmt::format("datasets/{}/settle", dataset.name),
+                     fmt::format("a checkpoint may have to stand still for {}, and a point is made every {}",
+                                 format_duration(*dataset.settle), format_duration(*interval)),
+                     "a few seconds are enough for most trainers; `done` needs none");
+            }
             if (!objective || !interval || is_continuous(dataset))
                 continue;
             auto oldest =

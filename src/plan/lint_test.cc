@@ -104,6 +104,14 @@ TEST(Lint, SchedulesThatCannotMeetTheirObjective) {
     EXPECT_EQ(render(lint_text(with(", every: 54m", ""))), "") << "without it, twice per RPO";
 }
 
+TEST(Lint, CheckpointsThatSettleForTooLong) {
+    auto settling = [](std::string_view settle) { return with("kind: files, paths: /f", fmt::format("kind: models, paths: /f, settle: {}", settle)); };
+    expect_lint(settling("54m"), Severity::warning,
+                "11:45: datasets.files.settle: a checkpoint may have to stand still for 54m 0s, and a point is made every 54m 0s",
+                "`done`");
+    EXPECT_EQ(render(lint_text(settling("53m"))), "");
+}
+
 TEST(Lint, WhatIsNotCovered) {
     expect_lint(with("dataset: files } } } }\ndrills:\n  monthly: { every: month, run: back, checks: "
                      "[{ dataset: files }] }",

@@ -49,7 +49,7 @@ repositories:
   secondary: { url: "s3://west/backups?region=us-west-2", copy_of: primary, lag: 15m }
 datasets:
   database: { kind: postgres, connect: "service=x", tier: critical, wal: stream, every: 1d }
-  models: { kind: models, paths: [/models], exclude: "*.tmp", tier: critical, watch: true }
+  models: { kind: models, paths: [/models], exclude: "*.tmp", tier: critical, watch: true, settle: 30s, done: "*.done" }
   config: { kind: files, paths: /etc/x, secrets: true, key: escrow, append_only: true, repository: secondary }
   cluster: { kind: kubernetes, context: prod, namespaces: ["*"] }
   boards: { kind: hardware, driver: loihi2, hosts: [ncl-01] }
@@ -125,6 +125,8 @@ limits: { memory: 256 MiB, upload: 50 MB }
     EXPECT_EQ(plan.datasets.find("models")->exclude, std::vector<std::string>{"*.tmp"});
     EXPECT_EQ(plan.datasets.begin()->name, "database") << "the order of the file is kept";
     EXPECT_TRUE(plan.retention.find("critical")->keeps_something());
+    EXPECT_EQ(plan.datasets.find("models")->settle, 30s);
+    EXPECT_EQ(plan.datasets.find("models")->done, "*.done");
     EXPECT_EQ(plan.rto(*plan.services.find("api")), 4h);
 
     auto const& runbook = *plan.runbooks.find("back");
@@ -322,6 +324,15 @@ TEST(Load, FaultsOfReferences) {
                  "4:3: datasets.a: a dataset of kind files needs 'paths'");
     expect_fault("datasets:\n  a: { kind: files, paths: /a, wal: stream }\n",
                  "4:37: datasets.a.wal: means nothing for a dataset of kind files");
+    expect_fault("datasets:\n  a: { kind: files, paths: /a, settle: 1m }\n",
+                 "4:40: datasets.a.settle: means nothing for a dataset of kind files");
+    expect_fault("datasets:\n  a: { kind: files, paths: /a, done: DONE }\n",
+                 "4:38: datasets.a.done: means nothing for a dataset of kind files");
+    expect_fault("datasets:\n  a: { kind: models, paths: /a, done: \"x.[ab\" }\n",
+                 "4:39: datasets.a.done: 'x.[ab' has a '[' without a ']'");
+    expect_fault("datasets:\n  a: { kind: models, paths: /a, done: sub/DONE }\n",
+                 "4:39: datasets.a.done: 'sub/DONE' is a path: the file lies in the checkpoint's own directory",
+                 "write its name alone");
     expect_fault("datasets:\n  a: { kind: files, paths: /a, exclude: [\"*.[ab\"] }\n",
                  "4:42: datasets.a.exclude.0: '*.[ab' has a '[' without a ']'");
     expect_fault(

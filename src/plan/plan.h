@@ -81,6 +81,8 @@ struct Dataset {
     WalMode wal = WalMode::none;            // postgres
     PostgresMode mode = PostgresMode::physical;
     bool watch = false;                   // files, models: note changes as they happen
+    std::optional<Duration> settle;       // models: a checkpoint is all there when it stands still for so long
+    std::string done;                     // models: … and when a file of this name (a glob) is in its directory
     bool secrets = false;                 // its content is secret: never shown in diffs and logs
     std::string key;                      // a key of its own, by name: "escrow"
     bool append_only = false;             // points cannot be forgotten before their retention ends

@@ -107,6 +107,8 @@ void check_kind(ReferenceChecker& check, Dataset const& dataset) {
         {"paths", !dataset.paths.empty(), tree, tree},
         {"exclude", !dataset.exclude.empty(), tree, false},
         {"watch", dataset.watch, tree, false},
+        {"settle", dataset.settle.has_value(), dataset.kind == models, false},
+        {"done", !dataset.done.empty(), dataset.kind == models, false},
         {"connect", !dataset.connect.empty(), dataset.kind == postgres, dataset.kind == postgres},
         {"wal", dataset.wal != WalMode::none, dataset.kind == postgres, false},
         {"mode", dataset.mode != PostgresMode::physical, dataset.kind == postgres, false},
@@ -128,16 +130,25 @@ void check_kind(ReferenceChecker& check, Dataset const& dataset) {
     }
 }
 
+void check_pattern(ReferenceChecker& check, std::string const& path, std::string const& pattern) {
+    auto open = pattern.find('[');
+    if (open != std::string::npos && pattern.find(']', open + 2) == std::string::npos) {
+        check.fault(path, fmt::format("'{}' has a '[' without a ']'", pattern),
+                    "a literal one is written \\[");
+    }
+}
+
 void check_patterns(ReferenceChecker& check, std::string const& path,
                     std::vector<std::string> const& patterns) {
-    for (std::size_t i = 0; i < patterns.size(); ++i) {
-        auto const& pattern = patterns[i];
-        auto open = pattern.find('[');
-        if (open != std::string::npos && pattern.find(']', open + 2) == std::string::npos) {
-            check.fault(fmt::format("{}/{}", path, i),
-                        fmt::format("'{}' has a '[' without a ']'", pattern),
-                        "a literal one is written \\[");
-        }
+    for (std::size_t i = 0; i < patterns.size(); ++i)
+        check_pattern(check, fmt::format("{}/{}", path, i), patterns[i]);
+}
+
+void check_done(ReferenceChecker& check, std::string const& path, std::string const& pattern) {
+    check_pattern(check, path, pattern);
+    if (pattern.find('/') != std::string::npos) {
+        check.fault(path, fmt::format("'{}' is a path: the file lies in the checkpoint's own directory", pattern),
+                    "write its name alone");
     }
 }
 
@@ -151,6 +162,7 @@ void check_datasets(ReferenceChecker& check) {
         check_kind(check, dataset);
         check_patterns(check, path + "/exclude", dataset.exclude);
         check_patterns(check, path + "/namespaces", dataset.namespaces);
+        check_done(check, path + "/done", dataset.done);
         if (dataset.wal == WalMode::stream && dataset.mode == PostgresMode::logical) {
             check.fault(path + "/wal", "the log only continues a physical backup",
                         "take `mode: logical` out, or `wal: stream`");

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "base/units.h"
 #include "formats/shard_index.h"
 #include "os/file.h"
 #include "sources/models/shard_set.h"
@@ -20,6 +21,8 @@ namespace fs = std::filesystem;
 
 // Who writes for longer than this without a byte has died.
 constexpr Duration kAbandonedAfter = std::chrono::hours(1);
+// The mark of a set that was written to within this time may yet come, and is looked for so often.
+constexpr Duration kMarkAwaited = std::chrono::minutes(1), kMarkLookedForEvery = std::chrono::seconds(1);
 
 bool ends_with_any(std::string_view name, std::span<std::string_view const> endings) {
     return std::ranges::any_of(endings, [&](auto ending) { return name.ends_with(ending); });
@@ -57,8 +60,10 @@ bool is_temporary_name(std::string_view name) {
     return ends_with_any(name, kTemporary);
 }
 
-CheckpointSets CheckpointSets::survey(std::vector<std::string> const& paths, PathFilter const& filter) {
+CheckpointSets CheckpointSets::survey(std::vector<std::string> const& paths, PathFilter const& filter, CheckpointRules rules) {
     CheckpointSets survey;
+    survey.rules_ = std::move(rules);
+    auto const& done = survey.rules_.done;
     std::set<std::string> of_models;
     for (auto const& path : paths) {
         std::error_code error;
@@ -71,8 +76,13 @@ CheckpointSets CheckpointSets::survey(std::vector<std::string> const& paths, Pat
             if (S_ISDIR(status.st_mode) && excluded) at.disable_recursion_pending();
             if (!S_ISREG(status.st_mode)) continue;
             auto const directory = at->path().parent_path().native();
+            bool const is_mark = !done.empty() && glob_match(done, name);
+            if (is_mark) {
+                auto& marked = survey.sets_[directory].marked;
+                marked = std::max(marked.value_or(Time::min()), time_of(status.st_mtim));
+            }
             if (is_temporary_name(name)) {
-                survey.sets_[directory].being_written[name] = time_of(status.st_mtim);
+                if (!is_mark) survey.sets_[directory].being_written[name] = time_of(status.st_mtim);
             } else if (!excluded) {
                 survey.sets_[directory].files[name] = {status.st_ino, static_cast<std::uint64_t>(status.st_size),
                                                        time_of(status.st_mtim), time_of(status.st_ctim)};
@@ -84,14 +94,34 @@ CheckpointSets CheckpointSets::survey(std::vector<std::string> const& paths, Pat
     return survey;
 }
 
-std::optional<Time> CheckpointSets::last_write(Time now) const {
+std::optional<Time> CheckpointSets::Set::last_write(Time now) const {
     std::optional<Time> last;
-    for (auto const& [directory, set] : sets_) {
-        for (auto const& [name, file] : set.files) {
-            if (file.modified <= now) last = std::max(last.value_or(file.modified), file.modified);
-        }
+    for (auto const& [name, file] : files) {
+        if (file.modified <= now) last = std::max(last.value_or(file.modified), file.modified);
     }
     return last;
+}
+
+std::optional<std::string> CheckpointSets::Set::unmarked(std::string const& done) const {
+    if (done.empty()) return {};
+    if (!marked) return fmt::format("no '{}' says that it is done", printable(done));
+    for (auto const& [name, file] : files) {
+        if (is_model_name(name) && file.modified > *marked)
+            return fmt::format("'{}' was written after '{}' said that it is done", printable(name), printable(done));
+    }
+    return {};
+}
+
+Duration CheckpointSets::until_settled(Time now) const {
+    Duration wait{0};
+    for (auto const& [directory, set] : sets_) {
+        auto const last = set.last_write(now);
+        if (!last) continue;
+        auto const still = now - *last;
+        wait = std::max(wait, rules_.settle - still);
+        if (still < kMarkAwaited && set.unmarked(rules_.done)) wait = std::max(wait, kMarkLookedForEvery);
+    }
+    return wait;
 }
 
 std::vector<std::string> CheckpointSets::changed_since(CheckpointSets const& before) const {
@@ -114,6 +144,10 @@ std::vector<Problem> CheckpointSets::faults(Time now) const {
             faults.push_back({directory, fmt::format("the checkpoint is not complete: '{}' is being written", printable(name))});
             break;
         }
+        if (auto why = set.unmarked(rules_.done)) faults.push_back({directory, "the checkpoint is not complete: " + *why});
+        if (auto last = set.last_write(now); last && now - *last < rules_.settle)
+            faults.push_back({directory, fmt::format("the checkpoint may not be complete: it was written to less than {} ago",
+                                                     format_duration(rules_.settle))});
         for (auto const& [name, file] : set.files) {
             if (!is_shard_index(name)) continue;
             auto missing = missing_shards(directory, name);

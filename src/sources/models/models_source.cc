@@ -1,5 +1,6 @@
 #include "sources/models/models_source.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -7,7 +8,6 @@
 #include "archive/path_filter.h"
 #include "base/text.h"
 #include "os/fd.h"
-#include "sources/models/checkpoint_sets.h"
 #include "sources/models/model_file.h"
 #include "sources/models/shard_set.h"
 
@@ -38,9 +38,8 @@ void inspect(std::string const& path, std::string const& object, std::vector<Fin
     }
 }
 
-// A checkpoint is captured once nothing of it was written to for so long …
-constexpr Duration kSettled = std::chrono::seconds(2);
-// … but a training that never pauses is not waited for any longer than this.
+// A checkpoint is captured once it has settled, but a training that never pauses is not waited for any longer than this, or
+// than twice the time in which it would settle.
 constexpr Duration kSettleWaitMax = std::chrono::minutes(1);
 // A capture in which a checkpoint changed is done again, unless it took so long that its next point may as well do it.
 constexpr int kCapturesMax = 3;
@@ -73,13 +72,16 @@ class ModelsSource : public Source {
             capture.findings.clear();
             auto result = TRY(back_up_tree(context.repository, context.ingest, context.dataset, options,
                                            context.progress, look, context.stop));
-            auto after = CheckpointSets::survey(options_.paths, filter);
+            auto after = CheckpointSets::survey(options_.paths, filter, options_.checkpoints);
             auto changed = after.changed_since(before);
             // Read again, where files of a set may be of two moments: what is stored already is not stored again.
             if (!changed.empty() && attempt < kCapturesMax && clock.elapsed() - begun < kRepeatedWithin) continue;
             auto faults = after.faults(clock.now());
-            for (auto const& directory : changed)
+            for (auto const& directory : changed) {
+                // One reason is enough.
+                if (std::ranges::any_of(faults, [&](auto const& fault) { return fault.path == directory; })) continue;
                 faults.push_back({directory, "the checkpoint changed while it was captured: its files are of several moments"});
+            }
             capture.take(std::move(result), clock.now());
             note_not_whole(std::move(faults), capture);
             break;
@@ -121,12 +123,12 @@ class ModelsSource : public Source {
   private:
     // The sets, once they hold still or were waited for long enough.
     Result<CheckpointSets> settled_sets(PathFilter const& filter, Clock& clock, std::stop_token stop) const {
+        auto const wait_max = std::max(kSettleWaitMax, 2 * options_.checkpoints.settle);
         for (auto const begun = clock.elapsed();;) {
-            auto sets = CheckpointSets::survey(options_.paths, filter);
-            auto const now = clock.now();
-            auto const last = sets.last_write(now);
-            if (!last || now - *last >= kSettled || clock.elapsed() - begun >= kSettleWaitMax) return sets;
-            if (!clock.sleep(kSettled - (now - *last), stop)) return fail(ErrorKind::cancelled, "stopped");
+            auto sets = CheckpointSets::survey(options_.paths, filter, options_.checkpoints);
+            auto const wait = std::min(sets.until_settled(clock.now()), begun + wait_max - clock.elapsed());
+            if (wait <= Duration(0)) return sets;
+            if (!clock.sleep(wait, stop)) return fail(ErrorKind::cancelled, "stopped");
         }
     }
 

@@ -1,12 +1,14 @@
 #pragma once
 
 #include "archive/source.h"
+#include "sources/models/checkpoint_sets.h"
 
 namespace holdfast {
 
 struct ModelsOptions {
     std::vector<std::string> paths = {};    // absolute
     std::vector<std::string> exclude = {};  // patterns
+    CheckpointRules checkpoints = {};
 };
 
 // Directories of model files. Every capture and every restored tree is validated natively.

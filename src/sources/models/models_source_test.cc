@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <random>
 
 #include "archive/test_directory.h"
@@ -227,7 +228,15 @@ class CheckpointSetTest : public ModelsSourceTest {
     void write(std::string const& content) {
         for (auto const* name : {"step-1/a.safetensors", "step-1/optimizer.bin", "step-1/z.json"}) home.file(name, content);
     }
-    std::unique_ptr<Source> source() { return make_models_source({.paths = {home.path().string()}, .exclude = {"*.tmp"}}); }
+    std::unique_ptr<Source> source(CheckpointRules rules = {}) {
+        return make_models_source({.paths = {home.path().string()}, .exclude = {"*.tmp"}, .checkpoints = std::move(rules)});
+    }
+    // As if the file had been written to so long before now.
+    void age(std::string const& name, Duration before_now) {
+        auto const seconds = std::chrono::floor<std::chrono::seconds>(clock.now() - before_now).time_since_epoch().count();
+        timespec const times[2] = {{.tv_sec = seconds, .tv_nsec = 0}, {.tv_sec = seconds, .tv_nsec = 0}};
+        ASSERT_EQ(::utimensat(AT_FDCWD, (home / name).c_str(), times, 0), 0);
+    }
     // Captures; `meddle` is called each time the optimizer's turn has come.
     Capture capture_while(std::function<void()> const& meddle) {
         auto ingest = make_ingest(repository, {}, {});
@@ -271,11 +280,7 @@ TEST_F(CheckpointSetTest, OneThatNeverHoldsStillIsSaidNotToBeWhole) {
 }
 
 TEST_F(CheckpointSetTest, WhatIsWrittenToIsWaitedFor) {
-    auto touch = [&](Duration before_now) {
-        auto const seconds = std::chrono::floor<std::chrono::seconds>(clock.now() - before_now).time_since_epoch().count();
-        timespec const times[2] = {{.tv_sec = seconds, .tv_nsec = 0}, {.tv_sec = seconds, .tv_nsec = 0}};
-        ASSERT_EQ(::utimensat(AT_FDCWD, (step() + "/optimizer.bin").c_str(), times, 0), 0);
-    };
+    auto touch = [&](Duration before_now) { age("step-1/optimizer.bin", before_now); };
     auto source = this->source();
     auto const begun = clock.elapsed();
     touch(std::chrono::seconds(-100));  // a clock that is ahead is none to wait for
@@ -291,10 +296,7 @@ TEST_F(CheckpointSetTest, AFileUnderATemporaryNameKeepsItFromBeingWhole) {
     home.file("step-1/b.safetensors.tmp", "…");
     home.file("elsewhere/download.tmp", "…");  // no checkpoint is there
     EXPECT_EQ(capture(*source).problem_count, 0u) << "written to long ago: left behind";
-    auto const seconds = std::chrono::floor<std::chrono::seconds>(clock.now()).time_since_epoch().count() - 60;
-    timespec const times[2] = {{.tv_sec = seconds, .tv_nsec = 0}, {.tv_sec = seconds, .tv_nsec = 0}};
-    for (auto const* name : {"step-1/b.safetensors.tmp", "elsewhere/download.tmp"})
-        ASSERT_EQ(::utimensat(AT_FDCWD, (home / name).c_str(), times, 0), 0);
+    for (auto const* name : {"step-1/b.safetensors.tmp", "elsewhere/download.tmp"}) age(name, std::chrono::minutes(1));
     auto captured = capture(*source);
     ASSERT_EQ(captured.problem_count, 1u);
     EXPECT_THAT(captured.problems[0].message, testing::HasSubstr("'b.safetensors.tmp' is being written"));
@@ -314,6 +316,65 @@ TEST_F(CheckpointSetTest, AnIndexThatNamesWhatIsMissingKeepsItFromBeingWhole) {
     EXPECT_EQ(target.read("step-1/a.safetensors"), "old") << "what is there may be all that is left";
     home.file("step-1/b.safetensors", "there");
     EXPECT_EQ(capture(*source).problem_count, 0u);
+}
+
+TEST_F(CheckpointSetTest, ThePlanSaysHowLongItSettles) {
+    auto source = this->source({.settle = std::chrono::minutes(5)});
+    auto const begun = clock.elapsed();
+    age("step-1/optimizer.bin", std::chrono::minutes(1));
+    EXPECT_EQ(capture(*source).problem_count, 0u);
+    EXPECT_EQ(clock.elapsed() - begun, Duration(std::chrono::minutes(4)));
+}
+
+TEST_F(CheckpointSetTest, OneThatNeverSettlesIsCapturedAndSaidNotToBeWhole) {
+    // Whenever somebody sleeps, the training writes.
+    class Training : public ManualClock {
+      public:
+        using ManualClock::ManualClock;
+        bool sleep(Duration duration, std::stop_token stop) override {
+            bool slept = ManualClock::sleep(duration, std::move(stop));
+            write();
+            return slept;
+        }
+        std::function<void()> write;
+    } training{clock.now()};
+    training.write = [&] { age("step-1/optimizer.bin", clock.now() - training.now()); };
+    training.write();
+    CachingRepository repository{training, random, cache.path()};
+    auto ingest = make_ingest(repository, {}, {});
+    ASSERT_TRUE(ingest);
+    CaptureContext context{repository, **ingest, "d", {}, {}, {}};
+    auto const begun = training.elapsed();
+    auto captured = source({.settle = std::chrono::seconds(45)})->capture(context);
+    ASSERT_TRUE(captured) << captured.error().message;
+    EXPECT_EQ(training.elapsed() - begun, Duration(std::chrono::seconds(90))) << "twice as long as it would take";
+    ASSERT_EQ(captured->problem_count, 1u);
+    EXPECT_EQ(captured->problems[0].path, step());
+    EXPECT_THAT(captured->problems[0].message, testing::HasSubstr("written to less than 45.0 s ago"));
+}
+
+TEST_F(CheckpointSetTest, AFileSaysThatItIsDone) {
+    // Excluded: it says so all the same.
+    auto source = make_models_source({.paths = {home.path().string()}, .exclude = {"*.done"}, .checkpoints = {.settle = Duration(0), .done = "*.done"}});
+    auto begun = clock.elapsed();
+    auto captured = capture(*source);
+    ASSERT_EQ(captured.problem_count, 1u);
+    EXPECT_THAT(captured.problems[0].message, testing::HasSubstr("no '*.done' says that it is done"));
+    EXPECT_EQ(clock.elapsed(), begun) << "it was written long ago: its mark will not come now";
+
+    home.file("step-1/1.done", "");
+    EXPECT_EQ(capture(*source).problem_count, 0u);
+    age("step-1/optimizer.bin", Duration(0));
+    begun = clock.elapsed();
+    captured = capture(*source);
+    ASSERT_EQ(captured.problem_count, 1u) << "that was the mark of what was there before";
+    EXPECT_THAT(captured.problems[0].message, testing::HasSubstr("'optimizer.bin' was written after '*.done'"));
+    EXPECT_EQ(clock.elapsed() - begun, Duration(std::chrono::minutes(1))) << "it may yet have come";
+
+    age("step-1/1.done", Duration(0));
+    begun = clock.elapsed();
+    EXPECT_EQ(capture(*source).problem_count, 0u);
+    EXPECT_EQ(clock.elapsed(), begun) << "nothing has to settle";
 }
 
 }  // namespace
