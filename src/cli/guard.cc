@@ -14,6 +14,7 @@
 #include "guard/log_duty.h"
 #include "guard/objective_duty.h"
 #include "guard/replicate_duty.h"
+#include "guard/watch_duty.h"
 #include "steps/alarm.h"
 #include "steps/send_mail.h"
 
@@ -57,7 +58,8 @@ Duration objectives_every(Plan const& plan) {
 // What this version can keep of the plan; what it can't is said, not silently left out. A wrong key is told now and
 // not at three in the morning; a repository that does not answer may do so later.
 Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace, Invocation& invocation,
-                                                            guard::BackUpTurn& turn, guard::StreamedLogs& logs) {
+                                                            guard::BackUpTurn& turn, guard::StreamedLogs& logs,
+                                                            guard::WantedPointsOf& wanted) {
     auto const* plan = TRY(workspace.plan());
     std::vector<std::unique_ptr<guard::Duty>> duties;
     for (auto const& dataset : plan->datasets) {
@@ -75,6 +77,16 @@ Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace
             invocation.output.warning(fmt::format("the log of '{}' is not streamed with --once", printable(dataset.name)));
             streamed = false;
         }
+        bool watched = dataset.watch && dataset.kind == plan::DatasetKind::models && !invocation.has("once");
+        if (dataset.watch && !watched) {
+            invocation.output.warning(fmt::format("'{}' is not watched{}", printable(dataset.name),
+                                                  invocation.has("once") ? " with --once" : ": this version watches models alone"));
+        }
+        guard::WantedPoints* wanted_points = nullptr;
+        if (watched) {
+            wanted_points = (wanted[dataset.name] = std::make_unique<guard::WantedPoints>()).get();
+            duties.push_back(guard::make_watch_duty(workspace, dataset, *wanted_points));
+        }
         for (auto const& repository : TRY(workspace.targets(dataset))) {
             auto opened = workspace.repository(repository, Role::writer, invocation.stop);
             if (!opened && opened.error().kind != ErrorKind::unreachable && opened.error().kind != ErrorKind::io)
@@ -84,7 +96,7 @@ Result<std::vector<std::unique_ptr<guard::Duty>>> duties_of(Workspace& workspace
                 log = (logs[dataset.name] = std::make_unique<guard::StreamedLog>()).get();
                 duties.push_back(guard::make_log_duty(workspace, dataset, repository, *log));
             }
-            duties.push_back(guard::make_back_up_duty(workspace, dataset, repository, *every, turn, log));
+            duties.push_back(guard::make_back_up_duty(workspace, dataset, repository, *every, turn, log, wanted_points));
         }
     }
     for (auto const& repository : plan->repositories) {
@@ -122,8 +134,9 @@ Result<int> run_guard(Invocation& invocation) {
     }
     guard::BackUpTurn turn;
     guard::StreamedLogs logs;
+    guard::WantedPointsOf wanted;
     auto tell = TRY(teller(*plan, invocation));
-    auto duties = TRY(duties_of(*workspace, invocation, turn, logs));
+    auto duties = TRY(duties_of(*workspace, invocation, turn, logs, wanted));
     auto& clock = workspace->clock();
     auto kept = guard::keep(std::move(duties), clock, manager,
                             {.state = workspace->state(),
@@ -143,7 +156,7 @@ Command guard_command() {
             .summary = "the daemon: makes points when they are due, streams logs, keeps copies up to date, raises alarms",
             .details =
                 "Keeps the plan until it is stopped (SIGTERM, Ctrl-C): a point of each dataset as often as `every` or its "
-                "objective asks, the log of each with `wal: stream`, each copy (`copy_of`) up to date, the age of the "
+                "objective asks, and of each with `watch: true` as soon as a checkpoint is all there, the log of each with `wal: stream`, each copy (`copy_of`) up to date, the age of the "
                 "newest points against their objectives. What fails is tried again and told by mail to `notify.alarms`, "
                 "once, and once more when it is over. What was missed while it was down is made up for at once. One guard "
                 "for each state directory; another one ends with exit code 10. It needs its keys without a person: `key:` "

@@ -19,6 +19,8 @@ std::unexpected<Error> later(plan::Dataset const& dataset, std::string_view what
                 "the plan may keep it; it is not protected until then");
 }
 
+}  // namespace
+
 ModelsOptions models_options(plan::Dataset const& dataset) {
     ModelsOptions options{.paths = dataset.paths, .exclude = dataset.exclude};
     options.checkpoints.done = dataset.done;
@@ -27,8 +29,6 @@ ModelsOptions models_options(plan::Dataset const& dataset) {
     if (dataset.settle) options.checkpoints.settle = *dataset.settle;
     return options;
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset) {
     switch (dataset.kind) {

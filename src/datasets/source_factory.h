@@ -5,9 +5,12 @@
 
 #include "archive/source.h"
 #include "plan/plan.h"
+#include "sources/models/models_source.h"
 
 namespace holdfast {
 
+// What the plan says of a models dataset.
+ModelsOptions models_options(plan::Dataset const& dataset);
 // The source that captures the dataset. `partial` for a kind whose engine does not exist yet
 // (kubernetes, hardware).
 Result<std::unique_ptr<Source>> make_source(plan::Dataset const& dataset);

@@ -34,9 +34,9 @@ std::string concern_of(BackedUp const& done, std::vector<std::string> const& war
 class BackUpDuty : public Duty {
   public:
     BackUpDuty(Workspace& workspace, plan::Dataset dataset, std::string repository, Duration every, BackUpTurn& turn,
-               StreamedLog* log)
+               StreamedLog* log, WantedPoints* wanted)
         : workspace_(workspace), dataset_(std::move(dataset)), repository_(std::move(repository)), every_(every),
-          turn_(turn), log_(log) {}
+          turn_(turn), log_(log), wanted_(wanted) {}
 
     std::string name() const override {
         return fmt::format("backup of '{}' in '{}'", printable(dataset_.name), printable(repository_));
@@ -52,7 +52,7 @@ class BackUpDuty : public Duty {
         return found->points.back().point.time;
     }
 
-    bool asked_for() const override { return log_ && log_->base_is_wanted(); }
+    bool asked_for() const override { return (log_ && log_->base_is_wanted()) || (wanted_ && wanted_->wanted() > answered_); }
 
     Result<Outcome> run(Tell const&, std::stop_token stop) override {
         std::unique_lock turn(turn_.mutex, std::defer_lock);
@@ -62,8 +62,10 @@ class BackUpDuty : public Duty {
         std::vector<std::string> warnings;
         auto warn = [&](std::string const& text) { warnings.push_back(text); };
         auto begun = log_ ? log_->base_begins() : 0;
+        auto answers = wanted_ ? wanted_->wanted() : 0;
         auto done = TRY(back_up(workspace_, dataset_, repository_, {}, warn, stop));
         if (log_) log_->base_is_made(begun);
+        answered_ = answers;
         if (auto kept = store_self(workspace_, repository_, stop); !kept)
             warnings.push_back("plan and catalog could not be stored for `rescue`: " + kept.error().message);
         auto const& point = done.point.point;
@@ -79,13 +81,15 @@ class BackUpDuty : public Duty {
     Duration every_;
     BackUpTurn& turn_;
     StreamedLog* const log_;
+    WantedPoints* const wanted_;
+    std::atomic<std::uint64_t> answered_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<Duty> make_back_up_duty(Workspace& workspace, plan::Dataset dataset, std::string repository, Duration every,
-                                        BackUpTurn& turn, StreamedLog* log) {
-    return std::make_unique<BackUpDuty>(workspace, std::move(dataset), std::move(repository), every, turn, log);
+                                        BackUpTurn& turn, StreamedLog* log, WantedPoints* wanted) {
+    return std::make_unique<BackUpDuty>(workspace, std::move(dataset), std::move(repository), every, turn, log, wanted);
 }
 
 }  // namespace holdfast::guard

@@ -129,7 +129,8 @@ void describe(auto& v, Dataset& x) {
             {.doc = "files, models: the directories or files.", .form = Form::path});
     v.field("exclude", x.exclude,
             {.doc = "files, models: what is left out.", .form = Form::pattern});
-    v.field("watch", x.watch, {.doc = "files, models: note changes as they happen."});
+    v.field("watch", x.watch,
+            {.doc = "models: `guard` makes a point as soon as a checkpoint is all there. Nothing yet for files."});
     v.field("settle", x.settle,
             {.doc = "models: a checkpoint is all there when nothing was written to it for so long; without it, 2s, and no time "
                     "with `done`."});

@@ -219,6 +219,10 @@ class Lint : ReferenceChecker {
                 warn(path, "this version cannot back it up: it is not protected",
                      "protect it by other means, until it can");
             }
+            if (dataset.watch && dataset.kind == DatasetKind::files) {
+                warn(path + "/watch", "this version watches models alone: points of it are made as often as `every` says",
+                     "make `every` shorter, until it can");
+            }
         }
         for (auto const& repository : plan.repositories) {
             if (repository.lock && !repository.url.starts_with("s3://"))

@@ -136,6 +136,9 @@ TEST(Lint, WhatThisVersionDoesNotDo) {
     expect_lint(with("services:\n  api", "  web: { kind: kubernetes, tier: critical }\nservices:\n  api"),
                 Severity::warning,
                 "12:3: datasets.web: this version cannot back it up: it is not protected");
+    expect_lint(with("paths: /f,", "paths: /f, watch: true,"), Severity::warning,
+                "11:43: datasets.files.watch: this version watches models alone: points of it are made as often as `every` says");
+    EXPECT_EQ(render(lint_text(with("kind: files, paths: /f,", "kind: models, paths: /f, watch: true,"))), "") << "guard watches it";
     expect_lint(with("url: /srv/copy", "url: /srv/copy, lock: 30d"), Severity::warning,
                 "8:33: repositories.two.lock: only a bucket with Object Lock can lock objects: this is "
                 "none, and is refused");

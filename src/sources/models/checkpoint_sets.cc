@@ -24,6 +24,9 @@ constexpr Duration kAbandonedAfter = std::chrono::hours(1);
 // The mark of a set that was written to within this time may yet come, and is looked for so often.
 constexpr Duration kMarkAwaited = std::chrono::minutes(1), kMarkLookedForEvery = std::chrono::seconds(1);
 
+// File systems give times that are behind the clock by as much as this.
+constexpr Duration kTimesLag = std::chrono::seconds(1);
+
 bool ends_with_any(std::string_view name, std::span<std::string_view const> endings) {
     return std::ranges::any_of(endings, [&](auto ending) { return name.ends_with(ending); });
 }
@@ -132,6 +135,15 @@ std::vector<std::string> CheckpointSets::changed_since(CheckpointSets const& bef
     }
     for (auto const& [directory, set] : before.sets_) {
         if (!sets_.contains(directory)) changed.push_back(directory);
+    }
+    return changed;
+}
+
+std::vector<std::string> CheckpointSets::changed_after(Time time) const {
+    std::vector<std::string> changed;
+    for (auto const& [directory, set] : sets_) {
+        if (std::ranges::any_of(set.files, [&](auto const& file) { return file.second.changed + kTimesLag >= time; }))
+            changed.push_back(directory);
     }
     return changed;
 }

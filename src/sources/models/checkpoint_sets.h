@@ -36,6 +36,9 @@ class CheckpointSets {
     Duration until_settled(Time now) const;
     // Directories whose files are not those that they were.
     std::vector<std::string> changed_since(CheckpointSets const& before) const;
+    // Directories in which a file is not the one that it was at that time, by its time of change.
+    std::vector<std::string> changed_after(Time time) const;
+    bool holds(std::string const& directory) const { return sets_.contains(directory); }
     // Sets that are not whole, each with its directory and why: an index names a file that is not there, a file is under a
     // temporary name that was written to in the last hour before `now` (older ones were left behind), the file that says that
     // the set is done is missing or older than the set, or the set has not settled.
