@@ -16,7 +16,7 @@ json seconds_or_null(std::optional<Duration> duration) {
     return duration ? json(std::chrono::duration<double>(*duration).count()) : json();
 }
 
-json to_json(Standing::Rung const& rung) {
+json rung_json(Standing::Rung const& rung) {
     if (!rung.point) return nullptr;
     return {{"point", rung.point->hex()},
             {"time", time_or_null(rung.time)},
@@ -25,7 +25,6 @@ json to_json(Standing::Rung const& rung) {
 
 template <typename T>
 json list(std::vector<T> const& items) {
-    using cli::to_json;
     auto array = json::array();
     for (auto const& item : items) array.push_back(to_json(item));
     return array;
@@ -99,10 +98,10 @@ json to_json(Standing const& standing) {
             {"state", holdfast::name(standing.state)},
             {"reason", standing.reason},
             {"ladder",
-             {{"stored", to_json(standing.stored)},
-              {"hashed", to_json(standing.hashed)},
-              {"restored", to_json(standing.restored)},
-              {"validated", to_json(standing.validated)}}}};
+             {{"stored", rung_json(standing.stored)},
+              {"hashed", rung_json(standing.hashed)},
+              {"restored", rung_json(standing.restored)},
+              {"validated", rung_json(standing.validated)}}}};
 }
 
 json to_json(RestoreResult const& result) {

@@ -1,8 +1,7 @@
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include "base/text.h"
-#include "base/units.h"
+#include "cli/chunk_memory.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/json.h"
@@ -15,20 +14,8 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr std::uint64_t kCacheDefault = 96u << 20;
-constexpr std::uint64_t kCacheMin = 16u << 20;
 // Sealed and raw bytes between the store and the cache.
 constexpr std::size_t kInFlight = 24u << 20;
-
-Result<std::size_t> cache_bytes(Invocation& invocation) {
-    auto text = invocation.value("cache");
-    if (!text) return kCacheDefault;
-    auto bytes = TRY(parse_bytes(*text).within("--cache"));
-    if (bytes < kCacheMin) {
-        return fail(ErrorKind::usage, fmt::format("--cache: at least {}", format_bytes(kCacheMin)));
-    }
-    return bytes;
-}
 
 Result<std::shared_ptr<MountedPoint>> the_point(Invocation& invocation, PointReference const& point, Fetch& fetch) {
     warn_of_stand_in(point, warn_to(invocation.output));
@@ -36,10 +23,7 @@ Result<std::shared_ptr<MountedPoint>> the_point(Invocation& invocation, PointRef
 }
 
 Result<int> run_mount(Invocation& invocation) {
-    // Chunks of about a MiB come and go on a dozen threads for days: they are mapped, so that they go back to
-    // the system, and threads share arenas, so that what is free in one does not add up.
-    ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
-    ::mallopt(M_ARENA_MAX, 2);
+    tune_memory_for_chunks();
     auto point_text = invocation.argument("POINT");
     auto directory = invocation.argument("DIR");
     if (directory.empty()) std::swap(point_text, directory);

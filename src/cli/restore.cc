@@ -1,13 +1,17 @@
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/json.h"
 #include "cli/restore_export.h"
-#include "cli/tablespace_option.h"
+#include "cli/restore_instant.h"
+#include "cli/restore_selection.h"
 #include "cli/restore_tensors.h"
+#include "cli/tablespace_option.h"
 #include "cli/workspace_options.h"
 #include "datasets/moment.h"
 #include "datasets/restore_point.h"
@@ -17,17 +21,36 @@ namespace holdfast::cli {
 namespace {
 
 constexpr std::size_t kShown = 20;
-constexpr char const* kIntoOnly[] = {"database", "replace", "jobs", "scratch"};
+constexpr char const* kInstantOnly[] = {"stay", "on-demand", "cache"};
+constexpr char const* kIntoOnly[] = {"database", "table", "schema", "replace", "jobs", "scratch"};
 
+Result<void> refuse_options(Invocation const& invocation, std::span<char const* const> options, std::string_view why) {
+    for (auto const* option : options)
+        if (invocation.has(option)) return fail(ErrorKind::usage, fmt::format("--{} {}", option, why));
+    return {};
+}
+
+// An export is loaded; of a cluster, which runs meanwhile, a part is dumped and restored.
 Result<int> restore_into(Invocation& invocation, Workspace& workspace) {
     if (invocation.has_argument("TARGET")) return fail(ErrorKind::usage, "say where to: either TARGET or --into");
-    auto point = TRY(find_point(workspace, invocation.argument("POINT"), {}, invocation.stop));
-    if (point.info.point.kind != postgres::kExportKind) {
-        return fail(ErrorKind::usage, fmt::format("point {} is of kind {}: only an export goes into a running server",
-                                                  point.info.id.brief(), printable(point.info.point.kind)),
-                    "restore it to a directory: TARGET; mode: logical in the plan makes exports");
+    constexpr char const* kNeverInto[] = {"in-place", "delete", "no-owner", "special-bits", "skip-damaged", "tensor", "as"};
+    TRY(refuse_options(invocation, kNeverInto, "and --into do not go together"));
+    MomentOptions wanted{.timeline = invocation.value("timeline").value_or("latest")};
+    auto moment = TRY(find_moment(workspace, invocation.argument("POINT"), wanted, invocation.stop));
+    auto const& info = moment.point.info;
+    if (info.point.kind == postgres::kExportKind) {
+        constexpr char const* kClusterOnly[] = {"table", "schema", "timeline"};
+        TRY(refuse_options(invocation, kClusterOnly, "is for points of a cluster: an export goes in by databases"));
+        return run_restore_export(invocation, workspace, moment.point);
     }
-    return run_restore_export(invocation, workspace, point);
+    if (info.point.kind != "postgres") {
+        return fail(ErrorKind::usage, fmt::format("point {} is of kind {}: only PostgreSQL goes into a running server",
+                                                  info.id.brief(), printable(info.point.kind)),
+                    "restore it to a directory: TARGET");
+    }
+    constexpr char const* kExportOnly[] = {"dry-run", "replace", "jobs", "tablespace"};
+    TRY(refuse_options(invocation, kExportOnly, "and --into go together for exports alone (mode: logical)"));
+    return run_selection(invocation, workspace);
 }
 
 Result<RestorePointOptions> restore_options(Invocation& invocation, Moment const& moment, std::string path) {
@@ -121,11 +144,11 @@ int show(Output& output, PointReference const& point, RestorePointOptions const&
 }
 
 Result<int> run_restore(Invocation& invocation) {
+    if (invocation.has("instant")) return run_instant(invocation);
+    TRY(refuse_options(invocation, kInstantOnly, "needs --instant"));
     auto workspace = TRY(open_workspace(invocation));
     if (invocation.has("into")) return restore_into(invocation, *workspace);
-    for (auto const* option : kIntoOnly) {
-        if (invocation.has(option)) return fail(ErrorKind::usage, fmt::format("--{} needs --into", option));
-    }
+    TRY(refuse_options(invocation, kIntoOnly, "needs --into"));
     auto [text, path] = split_point_path(invocation.argument("POINT"));
     while (path.starts_with('/')) path.erase(0, 1);
     while (path.ends_with('/')) path.pop_back();
@@ -163,7 +186,10 @@ Command restore_command() {
                 "only in TARGET stay, unless --delete is given. For a PostgreSQL point TARGET becomes the data "
                 "directory, and with streamed log (wal receive) it recovers to any moment when it is started: DATASET@latest, @TIME, "
                 "@lsn:X/Y, @xid:N, @name:LABEL. With --tensor, only these tensors of the model file POINT:PATH (or of all files of the "
-                "model whose *.index.json it is) come back, as a new file in TARGET; only what holds them is fetched. An export "
+                "model whose *.index.json it is) come back, as a new file in TARGET; only what holds them is fetched. With --instant a "
+                "cluster can be started within seconds, and the command stays in the foreground until all has come home and the "
+                "cluster was stopped once; then it lies on plain files. Cut off, the same command goes on. With --into, tables, "
+                "schemas or a database of the cluster, as of that moment, come into a running one, in one transaction. An export "
                 "becomes files for pg_restore, or goes into a running server with --into: "
                 "roles that are there already stay as they are, and so do databases that are not empty, which is refused (exit "
                 "code 10). What can't be set (owners without root) is counted and named, exit code 3.",
@@ -182,13 +208,21 @@ Command restore_command() {
                          .help = "PostgreSQL: along which timeline (latest, current, or its number)"},
                         {.flag = "--tablespace", .value = "OLD=NEW",
                          .help = "PostgreSQL: put the tablespace that was at OLD to NEW", .many = true},
+                        {.flag = "--instant",
+                         .help = "PostgreSQL: mount it at TARGET, to be started at once; the rest comes home meanwhile"},
+                        {.flag = "--stay", .help = "with --instant: stay at the moment, for reading alone"},
+                        {.flag = "--on-demand", .help = "with --instant: fetch only what is read"},
+                        {.flag = "--cache", .value = "SIZE", .help = "with --instant: memory for chunks (default: 96 MiB)"},
                         {.flag = "--into", .value = "CONNINFO",
-                         .help = "an export of PostgreSQL: bring it into this running server, in place of TARGET"},
-                        {.flag = "--database", .value = "NAME", .help = "with --into: only this database", .many = true},
-                        {.flag = "--replace", .help = "with --into: drop databases that are there and not empty first"},
-                        {.flag = "--jobs", .value = "N", .help = "with --into: processes of pg_restore (as many as CPUs, up to 8)"},
+                         .help = "PostgreSQL: bring a part of a cluster, or an export, into this running server, in place of TARGET"},
+                        {.flag = "--table", .value = "PATTERN", .help = "with --into: these tables, as pg_dump -t", .many = true},
+                        {.flag = "--schema", .value = "PATTERN", .help = "with --into: these schemas, as pg_dump -n", .many = true},
+                        {.flag = "--database", .value = "NAME",
+                         .help = "with --into: of a cluster, the database to look into; of an export, only this one", .many = true},
+                        {.flag = "--replace", .help = "an export --into: drop databases that are there and not empty first"},
+                        {.flag = "--jobs", .value = "N", .help = "an export --into: processes of pg_restore (as many as CPUs, up to 8)"},
                         {.flag = "--scratch", .value = "DIR",
-                         .help = "with --into: where the export's files are meanwhile (default: below the state)"}},
+                         .help = "with --into: where its files are meanwhile (an export: below the state; a cluster: $TMPDIR)"}},
             .run = run_restore};
 }
 

@@ -28,9 +28,9 @@ std::string_view shown_before(postgres::LoadPlan::Before before) {
 }
 
 Result<LoadExportOptions> load_options(Invocation& invocation, Workspace const& workspace) {
-    for (auto const* option : {"in-place", "delete", "no-owner", "special-bits", "skip-damaged", "timeline"})
-        if (invocation.has(option)) return fail(ErrorKind::usage, fmt::format("--into and --{} do not go together", option));
-    LoadExportOptions options{.conninfo = *invocation.value("into"), .load = {}, .scratch = workspace.state() / "scratch"};
+    LoadExportOptions options;
+    options.conninfo = *invocation.value("into");
+    options.scratch = workspace.state() / "scratch";
     options.dry_run = invocation.has("dry-run");
     options.load.databases = invocation.all("database");
     options.load.replace = invocation.has("replace");

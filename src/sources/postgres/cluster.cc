@@ -195,7 +195,8 @@ Result<void> IsolatedCluster::State::launch(std::stop_token stop) {
                                .restore_command = options.restore_command,
                                .recovering = recovering,
                                .preload_libraries = options.preload_libraries,
-                               .shared_buffers_bytes = options.shared_buffers_bytes};
+                               .shared_buffers_bytes = options.shared_buffers_bytes,
+                               .disposable = options.disposable};
     Command command{.argv = {program, "-D", options.data}, .environment_removed = libpq_variables(),
                     .directory = "/", .user = user};
     for (auto const& [name, value] : isolation_settings(isolation, control)) {
@@ -287,7 +288,8 @@ Result<void> IsolatedCluster::State::check_guards(std::stop_token stop) {
                                .restore_command = options.restore_command,
                                .recovering = recovering,
                                .preload_libraries = options.preload_libraries,
-                               .shared_buffers_bytes = options.shared_buffers_bytes};
+                               .shared_buffers_bytes = options.shared_buffers_bytes,
+                               .disposable = options.disposable};
     auto expected = isolation_settings(isolation, control);
     auto connection = TRY(Connection::connect(conninfo("template1", role), {}, stop));
     for (auto const& guard : isolation_guards(major)) {

@@ -22,6 +22,8 @@ struct ClusterOptions {
     // Roles to connect as, the first that exists; then "postgres" and the owner of the files.
     std::vector<std::string> users = {};
     std::uint64_t shared_buffers_bytes = 128u << 20;
+    // Nothing that it writes has to survive a crash: it does not wait for disks.
+    bool disposable = false;
     Duration ready_timeout = std::chrono::hours(12);  // replaying log takes as long as it takes
     Duration stop_grace = std::chrono::seconds(60);
 };

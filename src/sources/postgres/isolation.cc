@@ -65,8 +65,8 @@ std::map<std::string, std::string> isolation_settings(IsolationOptions const& op
         {"max_prepared_transactions", fmt::format("{}", control.max_prepared_transactions)},
         {"max_locks_per_transaction", fmt::format("{}", std::max(control.max_locks_per_transaction, 10u))},
         {"track_commit_timestamp", control.track_commit_timestamp ? "on" : "off"},
-        {"fsync", "on"},
-        {"full_page_writes", "on"},
+        {"fsync", options.disposable ? "off" : "on"},
+        {"full_page_writes", options.disposable ? "off" : "on"},
     };
     if (options.recovering) {
         // PostgreSQL wants a command; the log lies in pg_wal.

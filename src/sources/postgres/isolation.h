@@ -18,6 +18,7 @@ struct IsolationOptions {
     bool recovering = false;
     std::vector<std::string> preload_libraries;
     std::uint64_t shared_buffers_bytes = 128u << 20;
+    bool disposable = false;  // nothing that it writes has to survive a crash: it does not wait for disks
 };
 
 // The settings that a restored cluster runs with in isolation, given on the server's command line,

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "mount/fuse_mount.h"
 #include "os/file.h"
 
 namespace holdfast::postgres {
@@ -46,8 +47,12 @@ void sweep(fs::path const& parent, std::optional<UserId> const& user) {
         if (!path.filename().native().starts_with(kDirectoryPrefix)) continue;
         // Without a lock file it was made by something that knows of none, and may be in use.
         auto const lock = try_lock(path.native(), 0, user);
+        if (!lock) continue;
+        // A cluster may have run on a mount in there.
         std::error_code ignored;
-        if (lock) fs::remove_all(path, ignored);
+        for (fs::directory_iterator at(path, ignored); !ignored && at != fs::directory_iterator(); at.increment(ignored))
+            if (is_dead_mount(at->path())) std::ignore = remove_dead_mount(at->path(), {});
+        fs::remove_all(path, ignored);
     }
 }
 

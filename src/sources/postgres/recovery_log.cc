@@ -170,7 +170,9 @@ class Placement {
         if (!before && before.error().kind != ErrorKind::not_found) return fail(std::move(before).error());
         auto settings = with_recovery_settings(before ? as_text(*before) : "", plan_, !placed_.found.reached);
         TRY(write_file(path, as_bytes(settings)));
-        TRY(write_file(data_ / "recovery.signal", {}));
+        // Without a target only a standby stays at the end of the log.
+        bool stay = plan_.then == LogPlan::Then::stay;
+        TRY(write_file(data_ / (stay ? "standby.signal" : "recovery.signal"), {}));
         TRY(fsync_directory(data_ / "pg_wal"));
         return placed_;
     }

@@ -41,6 +41,8 @@ struct LogPlan {
     LogReach reach;
     std::uint32_t segment_bytes = 0;
     RecoveryTarget target;
+    // What the cluster does there: it opens for writing on a new timeline, or stays as it is and can only be read.
+    enum class Then { promote, stay } then = Then::promote;
     // History files of all timelines that are known: the promoted cluster takes a number that none of them has.
     std::map<std::uint32_t, Bytes> histories;
 
@@ -66,7 +68,7 @@ struct PlacedLog {
     std::uint64_t bytes = 0;
 };
 // Brings the log into a restored data directory, which must not be startable yet, and tells PostgreSQL what to recover
-// to: segments and history files into pg_wal, settings into postgresql.auto.conf, recovery.signal. The last segment is
+// to: segments and history files into pg_wal, settings into postgresql.auto.conf, recovery.signal (standby.signal, when it shall stay). The last segment is
 // filled up with zeros. Everything is durable when it returns. It may be repeated. `damaged` as search_log();
 // not_found when the target is not in the log; no_space.
 Result<PlacedLog> place_log(Repository& repository, LogPlan const& plan, std::filesystem::path const& data,

@@ -67,6 +67,11 @@ std::string with_recovery_settings(std::string_view auto_conf, LogPlan const& pl
         if (target.kind == Kind::transaction) set("recovery_target_xid", fmt::format("{}", target.transaction));
         if (target.kind == Kind::name) set("recovery_target_name", target.name);
     }
+    if (plan.then == LogPlan::Then::stay) {
+        set("recovery_target_action", "pause");
+        set("hot_standby", "on");
+        set("primary_conninfo", "");
+    }
     auto text = without_block(auto_conf);
     text += kBegin;
     for (auto const& [name, value] : settings) text += fmt::format("{} = {}\n", name, in_quotes(value));

@@ -12,6 +12,7 @@
 #include "formats/pg_control.h"
 #include "os/file.h"
 #include "sources/postgres/data_directory.h"
+#include "sources/postgres/restore_place.h"
 #include "sources/postgres/tablespaces.h"
 
 namespace holdfast::postgres {
@@ -19,40 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view kControl = "global/pg_control";
-
-std::string attribute(RecoveryPoint const& point, std::string const& key) {
-    auto found = point.attributes.find(key);
-    return found == point.attributes.end() ? "" : found->second;
-}
-
-// Says which point a directory is being restored from. Another point's files must not be mixed in:
-// what the two do not share would stay behind.
-std::string mark_of(RecoveryPoint const& point) {
-    return fmt::format("Holdfast restores a PostgreSQL cluster into this directory. It must not be started yet.\n"
-                       "system {}\nbackup {} to {}\ntime {}\n",
-                       attribute(point, "system_identifier"), attribute(point, "lsn_start"), attribute(point, "lsn"),
-                       to_rfc3339(point.time));
-}
-
-Result<void> check_place(fs::path const& path, std::string_view what, std::string const& mark) {
-    auto state = TRY(inspect_directory(path));
-    auto shown = printable(path.native());
-    if (state.server)
-        return fail(ErrorKind::unsafe, fmt::format("a PostgreSQL server runs in '{}' (process {})", shown, *state.server),
-                    "stop it first, or restore to another directory");
-    switch (state.kind) {
-        case DirectoryState::Kind::missing:
-        case DirectoryState::Kind::empty: return {};
-        case DirectoryState::Kind::interrupted_restore:
-            if (state.mark == mark) return {};
-            return fail(ErrorKind::unsafe, fmt::format("'{}' holds an unfinished restore of another point", shown),
-                        "remove it, or restore to another directory");
-        case DirectoryState::Kind::occupied: break;
-    }
-    return fail(ErrorKind::unsafe, fmt::format("{} '{}' is not empty", what, shown),
-                what == "the target" ? "restore to a new directory"
-                                     : "the tablespace of another cluster may lie there: map it to another place");
-}
 
 Result<void> make_place(fs::path const& path, std::string const& mark) {
     std::error_code error;
@@ -62,19 +29,6 @@ Result<void> make_place(fs::path const& path, std::string const& mark) {
         return fail(errno_error(fmt::format("set the mode of '{}'", printable(path.native())), errno));
     TRY(set_restore_mark(path, mark));
     return fsync_directory(parent_directory(path));
-}
-
-struct Ownership {
-    uid_t uid;
-    gid_t gid;
-    mode_t mode;
-};
-
-Result<void> take_ownership(fs::path const& path, Ownership const& owner) {
-    bool changed = ::geteuid() != 0 || ::chown(path.c_str(), owner.uid, owner.gid) == 0;
-    if (!changed || ::chmod(path.c_str(), owner.mode) != 0)
-        return fail(errno_error(fmt::format("set owner and mode of '{}'", printable(path.native())), errno));
-    return {};
 }
 
 void merge(RestoreResult& into, RestoreResult part, std::string const& prefix) {
@@ -93,16 +47,16 @@ void merge(RestoreResult& into, RestoreResult part, std::string const& prefix) {
 class DataDirectoryRestore {
   public:
     DataDirectoryRestore(RestoreContext const& context, BeforeUsable const& before_usable)
-        : context_(context), before_usable_(before_usable), target_(fs::absolute(context.target).lexically_normal()), mark_(mark_of(context.point)) {
+        : context_(context), before_usable_(before_usable), target_(fs::absolute(context.target).lexically_normal()), mark_(restore_mark_of(context.point)) {
         if (target_.filename().empty()) target_ = target_.parent_path();  // a '/' at the end
     }
 
     Result<RestoreResult> run() {
         tablespaces_ = TRY(plan_tablespaces(context_.point, context_.tablespaces, target_));
         original_ = TRY(original_tablespaces(context_.point));
-        TRY(check_place(target_, "the target", mark_));
+        TRY(check_restore_place(target_, "the target", mark_));
         for (auto const& [oid, location] : tablespaces_)
-            TRY(check_place(location, fmt::format("the place of tablespace {}", oid), mark_));
+            TRY(check_restore_place(location, fmt::format("the place of tablespace {}", oid), mark_));
         if (!context_.options.dry_run) {
             TRY(make_place(target_, mark_));
             for (auto const& [oid, location] : tablespaces_) TRY(make_place(location, mark_));
@@ -110,7 +64,7 @@ class DataDirectoryRestore {
         TRY(restore_part("", target_, [&](std::string const& path) { return comes_later(path); }));
         for (auto const& [oid, location] : tablespaces_)
             TRY(restore_part(fmt::format("pg_tblspc/{}", oid), location, {}));
-        if (!context_.options.dry_run) TRY(link_tablespaces());
+        if (!context_.options.dry_run) TRY(link_tablespaces(target_, tablespaces_, moved() ? TablespaceMap::write : TablespaceMap::keep));
         if (before_usable_ && !context_.options.dry_run) TRY(before_usable_(target_));
         // With pg_control the directory becomes one that starts: all else is durable before.
         TRY(restore_part("global", target_ / "global", [](std::string const& path) { return path != "pg_control"; }));
@@ -140,38 +94,8 @@ class DataDirectoryRestore {
         return {};
     }
 
-    // PostgreSQL makes the links anew from tablespace_map when it starts from backup_label, so the map
-    // must say where things are now.
-    Result<void> link_tablespaces() {
-        if (tablespaces_.empty()) return {};
-        if (moved()) {
-            auto map = format_pg_tablespace_map(tablespaces_);
-            TRY(write_file_durably(target_ / "tablespace_map", as_bytes(map), 0600));
-        }
-        auto directory = target_ / "pg_tblspc";
-        struct stat before;
-        if (::stat(directory.c_str(), &before) != 0)
-            return fail(errno_error(fmt::format("look at '{}'", printable(directory.native())), errno));
-        for (auto const& [oid, location] : tablespaces_) {
-            auto link = directory / fmt::format("{}", oid);
-            if (::unlink(link.c_str()) != 0 && errno != ENOENT)
-                return fail(errno_error(fmt::format("replace '{}'", printable(link.native())), errno));
-            if (::symlink(location.c_str(), link.c_str()) != 0)
-                return fail(errno_error(fmt::format("link '{}'", printable(link.native())), errno));
-        }
-        // The links are not news: the directory keeps the time that it had.
-        timespec const times[] = {before.st_atim, before.st_mtim};
-        if (::utimensat(AT_FDCWD, directory.c_str(), times, 0) != 0)
-            return fail(errno_error(fmt::format("set the time of '{}'", printable(directory.native())), errno));
-        return fsync_directory(directory);
-    }
-
     Result<void> settle() {
-        struct stat version;
-        if (::stat((target_ / "PG_VERSION").c_str(), &version) != 0)
-            return fail(errno_error("the restored cluster: PG_VERSION", errno));
-        mode_t mode = attribute(context_.point, "data_directory_mode") == "0750" ? 0750 : 0700;
-        Ownership owner{version.st_uid, version.st_gid, mode};
+        auto owner = TRY(ownership_of(target_, context_.point));
         TRY(take_ownership(target_, owner));
         if (moved()) TRY(take_ownership(target_ / "tablespace_map", {owner.uid, owner.gid, 0600}));
         for (auto const& [oid, location] : tablespaces_) {
@@ -204,12 +128,12 @@ Result<RestoreResult> restore_data_directory(RestoreContext const& context, Befo
 Result<bool> holds_point(fs::path const& directory, RecoveryPoint const& point) {
     auto bytes = TRY(read_file((directory / kControl).string(), 1 << 16));
     auto control = TRY(parse_pg_control(bytes));
-    if (attribute(point, "system_identifier") != fmt::format("{}", control.system_identifier)) return false;
+    if (point_attribute(point, "system_identifier") != fmt::format("{}", control.system_identifier)) return false;
     auto text = read_file((directory / "backup_label").string(), 1 << 20);
     if (!text && text.error().kind == ErrorKind::not_found) return true;  // it was started since
     if (!text) return fail(std::move(text).error());
     auto label = TRY(parse_pg_backup_label(as_text(*text)));
-    return attribute(point, "lsn_start") == to_text(label.start);
+    return point_attribute(point, "lsn_start") == to_text(label.start);
 }
 
 }  // namespace holdfast::postgres
