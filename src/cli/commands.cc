@@ -11,7 +11,7 @@ std::vector<Command> const& commands() {
         plan_check_command(),   plan_show_command(),
         plan_schema_command(),  plan_example_command(), backup_command(),     points_command(),
         ls_command(),           cat_command(),          diff_command(),       restore_command(),
-        mount_command(),
+        mount_command(),        bisect_command(),
         scrub_command(),
         repair_command(),
         verify_command(),       forget_command(),       hold_add_command(),   hold_list_command(),

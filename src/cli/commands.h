@@ -29,6 +29,7 @@ Command ls_command();
 Command cat_command();
 Command diff_command();
 Command restore_command();
+Command bisect_command();
 Command mount_command();
 Command verify_command();
 Command scrub_command();

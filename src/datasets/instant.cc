@@ -72,6 +72,8 @@ Result<void> InstantRecovery::prepare(std::string const& text, ProgressCallback 
     Moment moment;
     if (prepared) {
         moment.point = TRY(find_point(workspace_, begun, {}, stop));
+    } else if (options_.moment) {
+        moment = *options_.moment;
     } else {
         moment = TRY(find_moment(workspace_, text, {.timeline = options_.timeline, .point = begun}, stop));
     }

@@ -18,6 +18,8 @@ struct InstantOptions {
     // Each tablespace comes into a directory of its own beside the target, whatever it was mapped to.
     bool tablespaces_beside = false;
     std::string timeline = "latest";
+    // The moment, where the caller has found it; then the name that begin() is given is only a name.
+    std::optional<Moment> moment = {};
     // The cluster stays at the moment and can only be read.
     bool stay = false;
     // Off: only what is read is fetched, and only what is written is kept here.

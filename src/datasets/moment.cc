@@ -113,6 +113,23 @@ class Finder {
         return std::optional<Moment>();
     }
 
+    // Oldest first.
+    Result<std::vector<Moment>> stretches(bool has_log) {
+        if (has_log) TRY(read_course());
+        auto system = bases_.empty() ? std::string() : attribute(bases_.back().info, "system_identifier");
+        auto bases = has_log ? candidates_on_course() : bases_;
+        if (has_log) std::ranges::reverse(bases);
+        std::vector<Moment> found;
+        for (auto const& base : bases) {
+            if (attribute(base.info, "system_identifier") != system) continue;
+            auto& moment = found.emplace_back(Moment{.point = {{}, base.info, {}}, .log = {}, .time = base.info.point.time});
+            if (!has_log) continue;
+            auto plan = plan_from(base);
+            if (plan.reach.end > base.end) moment.log = std::move(plan);
+        }
+        return found;
+    }
+
     std::vector<DamagedPoint> const& damaged() const { return damaged_; }
 
   private:
@@ -306,6 +323,22 @@ Result<Moment> find_moment(Workspace& workspace, std::string_view text, MomentOp
                                                         asked && asked->target.kind == Kind::time
                                                             ? std::optional(asked->target.time) : std::nullopt);
     return std::move(*found);
+}
+
+Result<std::vector<Moment>> find_stretches(Workspace& workspace, std::string const& dataset, MomentOptions const& options,
+                                           std::stop_token stop) {
+    auto point = TRY(find_point(workspace, dataset + "@latest", {}, stop));
+    if (point.info.point.kind != "postgres")
+        return fail(ErrorKind::usage, fmt::format("'{}' is no PostgreSQL cluster", printable(dataset)));
+    auto* repository = TRY(workspace.repository(point.repository, Role::reader, stop));
+    Finder finder(*repository, point.info.point.dataset, options, stop);
+    bool has_log = TRY(finder.open());
+    auto found = TRY(finder.stretches(has_log));
+    for (auto& moment : found) moment.point.repository = point.repository;
+    if (found.empty())
+        return fail(ErrorKind::not_found, fmt::format("'{}' has no base backup on this timeline", printable(dataset)),
+                    "holdfast wal list " + dataset + " shows its timelines");
+    return found;
 }
 
 }  // namespace holdfast

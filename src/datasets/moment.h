@@ -31,4 +31,10 @@ struct MomentOptions {
 Result<Moment> find_moment(Workspace& workspace, std::string_view text, MomentOptions const& options,
                            std::stop_token stop);
 
+// Every base backup of a PostgreSQL dataset on a course of its history, oldest first, each with the log that follows it
+// (to its end, or to what is missing: LogPlan::reach; none where there is none). `usage` for other datasets; else as
+// find_point(). Needs a reader's key.
+Result<std::vector<Moment>> find_stretches(Workspace& workspace, std::string const& dataset, MomentOptions const& options,
+                                           std::stop_token stop);
+
 }  // namespace holdfast

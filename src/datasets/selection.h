@@ -24,7 +24,7 @@ struct SelectedRestore {
 };
 
 // Brings a part of a database, as of any moment, into a running one: the cluster is started on the recovery point itself
-// (instant.h), isolated, in a directory of its own below `scratch`, dumped, and what was dumped is restored in one
+// (moment_cluster.h) below `scratch`, dumped, and what was dumped is restored in one
 // transaction: all of it, or nothing. What exists there already is left as it is, and is an error. The dump is complete
 // before anything is restored; every program's exit code counts (check_failed, with what it said). Leaves nothing behind.
 Result<SelectedRestore> restore_selection(Workspace& workspace, std::string const& moment, Selection const& selection,

@@ -81,8 +81,8 @@ class UnitReader {
 // Looks for the target in the records as they pass.
 class Search {
   public:
-    explicit Search(LogPlan const& plan)
-        : plan_(plan), decoder_({plan.from.value / plan.segment_bytes * plan.segment_bytes}, plan.segment_bytes) {
+    Search(LogPlan const& plan, OnCommit const& on_commit)
+        : plan_(plan), on_commit_(on_commit), decoder_({plan.from.value / plan.segment_bytes * plan.segment_bytes}, plan.segment_bytes) {
         findings.end = plan.from;
     }
 
@@ -106,7 +106,10 @@ class Search {
         auto end = TRY(transaction_end(record));
         if (target.kind == Kind::time && end && end->time > target.time) return !(findings.reached = true);
         findings.end = record.end;
-        if (end && end->committed) findings.last_commit = std::max(findings.last_commit.value_or(end->time), end->time);
+        if (end && end->committed) {
+            findings.last_commit = std::max(findings.last_commit.value_or(end->time), end->time);
+            if (on_commit_) on_commit_(record, *end);
+        }
         if (target.kind == Kind::lsn) findings.reached = record.start >= target.lsn;
         if (target.kind == Kind::transaction) findings.reached = end && end->transaction == target.transaction;
         if (target.kind == Kind::name) {
@@ -117,6 +120,7 @@ class Search {
     }
 
     LogPlan const& plan_;
+    OnCommit const& on_commit_;
     WalDecoder decoder_;
 };
 
@@ -129,9 +133,10 @@ std::unexpected<Error> ends_early(LogPlan const& plan, Lsn reachable, std::strin
 
 // Goes through the log, checks it, and hands on each unit, until the target is found.
 using OnUnit = std::function<Result<void>(LogUnit const& unit, ByteView bytes)>;
-Result<LogFindings> go_through(Repository& repository, LogPlan const& plan, OnUnit const& on_unit, std::stop_token stop) {
+Result<LogFindings> go_through(Repository& repository, LogPlan const& plan, OnUnit const& on_unit, OnCommit const& on_commit,
+                               std::stop_token stop) {
     UnitReader reader(repository, plan, units_of(plan.course, plan.part, plan.from, plan.reach, plan.segment_bytes), stop);
-    Search search(plan);
+    Search search(plan, on_commit);
     auto const& units = reader.units();
     for (std::size_t i = 0; i < units.size() && !search.findings.reached; ++i) {
         if (stop.stop_requested()) return fail(ErrorKind::cancelled, "stopped");
@@ -159,7 +164,7 @@ class Placement {
     Result<PlacedLog> run() {
         TRY(look_at_place());
         auto on_unit = [this](LogUnit const& unit, ByteView bytes) { return write(unit, bytes); };
-        placed_.found = TRY(go_through(repository_, plan_, on_unit, stop_));
+        placed_.found = TRY(go_through(repository_, plan_, on_unit, {}, stop_));
         if (!placed_.found.reached && (plan_.target.kind == Kind::transaction || plan_.target.kind == Kind::name))
             return fail(ErrorKind::not_found, fmt::format("the log holds no {}", to_text(plan_.target)));
         TRY(close_segment());
@@ -254,8 +259,8 @@ std::string to_text(RecoveryTarget const& target) {
     return {};
 }
 
-Result<LogFindings> search_log(Repository& repository, LogPlan const& plan, std::stop_token stop) {
-    return go_through(repository, plan, [](LogUnit const&, ByteView) -> Result<void> { return {}; }, stop);
+Result<LogFindings> search_log(Repository& repository, LogPlan const& plan, std::stop_token stop, OnCommit const& on_commit) {
+    return go_through(repository, plan, [](LogUnit const&, ByteView) -> Result<void> { return {}; }, on_commit, stop);
 }
 
 std::optional<Time> last_commit(Repository& repository, LogPlan const& plan, std::stop_token stop) {

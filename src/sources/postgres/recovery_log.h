@@ -55,9 +55,11 @@ struct LogFindings {
     Lsn end;                         // of the last whole record that was looked at
     std::optional<Time> last_commit; // before the target, or the end
 };
+// Is told of each transaction that committed behind the backup and not behind the target, in the order of the log.
+using OnCommit = std::function<void(WalRecord const& record, WalTransactionEnd const& end)>;
 // Reads the log from the backup on until the target is found, or to its end, and checks every record. `damaged`
 // names the last position that can be reached.
-Result<LogFindings> search_log(Repository& repository, LogPlan const& plan, std::stop_token stop);
+Result<LogFindings> search_log(Repository& repository, LogPlan const& plan, std::stop_token stop, OnCommit const& on_commit = {});
 
 // The last transaction that committed in the last MiBs of the log, for messages.
 std::optional<Time> last_commit(Repository& repository, LogPlan const& plan, std::stop_token stop);
