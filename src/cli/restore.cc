@@ -119,7 +119,8 @@ int show(Output& output, PointReference const& point, RestorePointOptions const&
         failed = failed || bad;
         auto text = fmt::format("{}: {}{}{}", printable(finding.object), name(finding.verdict),
                                 finding.detail.empty() ? "" : ": ", printable(finding.detail));
-        bad ? output.warning(text) : output.detail(text);
+        // What wants to run code came back as it was; whoever loads it should know.
+        bad || finding.verdict == Finding::Verdict::suspicious ? output.warning(text) : output.detail(text);
     }
     auto json = to_json(result);
     json["event"] = "restored";
